@@ -22,7 +22,7 @@ from directory.domain.errors import (
 )
 
 REASON_LENGTH = 500
-"""Characters kept of a server's reply. RFC 5321 allows 512 octets a line and any number of lines."""
+"""Characters kept of a server's reply, which RFC 5321 lets run to any number of lines."""
 
 _ENHANCED = re.compile(r"\A[245]\.(\d{1,3})\.(\d{1,3})(?!\S)")
 _BEFORE_A_RECIPIENT = frozenset({"connect", "ehlo", "starttls", "auth", "mail"})
@@ -161,7 +161,7 @@ class Delivery:
         self.reason = why[:REASON_LENGTH]
 
     def retried(self, now: datetime) -> None:
-        """Somebody pressed "Retry": due at once, with the days allowed still counted from the start.
+        """Somebody pressed "Retry": due at once; the days allowed still count from the start.
 
         A message that could not be built has no bytes yet and is composed anew.
         """
