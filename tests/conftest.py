@@ -1,0 +1,213 @@
+"""Real databases, a real browser, and no test that quietly did not run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support import CHROMIUM_NAMES, CHROMIUM_OPTIONS, chromium
+
+# Fixtures import what they need when they are asked for: a test of the domain waits for neither
+# database nor browser, and is not stopped by an error in them.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+    from sqlalchemy.orm import Session
+
+    from directory.adapters.db import Database
+    from tests.postgres import PostgresServer
+
+# --- No test is skipped -------------------------------------------------------------------------
+
+
+def _refuse_to_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped:
+        # What is not tried is not known to work: a machine that lacks something fails.
+        report.outcome = "failed"
+        if isinstance(report.longrepr, tuple):
+            path, line, reason = report.longrepr
+            report.longrepr = f"{path}:{line}: {reason} (no test here may be skipped)"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_to_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_to_skip(report)
+    return report
+
+
+# --- Databases ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests that only want a database; it does not sync."""
+    from tests.postgres import FAST, PostgresServer
+
+    server = PostgresServer(**FAST)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "migrated.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres: PostgresServer) -> str:
+    _execute(postgres, "CREATE DATABASE migrated")
+    _migrate(postgres.url("migrated"))
+    return "migrated"
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of an empty migrated SQLite database of the test's own."""
+    path = tmp_path / "directory.db"
+    shutil.copyfile(_sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, _postgres_template: str) -> Iterator[str]:
+    """The URL of an empty migrated PostgreSQL database of the test's own."""
+    _execute(postgres, f"CREATE DATABASE trial TEMPLATE {_postgres_template}")
+    yield postgres.url("trial")
+    _execute(postgres, "DROP DATABASE trial WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty migrated database of each kind; for tests that start programs of their own."""
+    name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    url = request.getfixturevalue(name)
+    assert isinstance(url, str)
+    return url
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    """An empty migrated database, of each kind in turn."""
+    from directory.adapters.db import Database
+
+    database = Database(database_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def session(db: Database) -> Iterator[Session]:
+    """One writing transaction, committed after the test as an entry point would."""
+    with db.writing() as session:
+        yield session
+
+
+def _migrate(url: str) -> None:
+    from directory.adapters.db import Database
+    from directory.adapters.migrations import upgrade
+
+    database = Database(url)
+    upgrade(database)
+    # Folds SQLite's log into the file, which is then the whole database; and PostgreSQL copies
+    # only a database that nobody is connected to.
+    database.dispose()
+
+
+def _execute(server: PostgresServer, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+# --- Browser ------------------------------------------------------------------------------------
+
+
+# Not for the whole session: while it is open, its event loop runs in this thread, and nothing
+# else here could call asyncio.run.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, the same for all tests of a file."""
+    from playwright.sync_api import sync_playwright
+
+    path = chromium()
+    if path is None:
+        pytest.fail(
+            "No Chromium: set DIRECTORY_CHROMIUM to one, or install "
+            f"one that is called {', '.join(CHROMIUM_NAMES)}"
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_OPTIONS))
+        yield browser
+        browser.close()
+
+
+OpenPage = Callable[..., "Page"]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """``open_page(url, width=390, dark=True, …)`` opens *url* in a window of its own.
+
+    After the test: no page asked another origin for anything, none had an error in a script, and
+    nothing was refused by the content security policy.
+    """
+    contexts = []
+    wrong: list[str] = []
+
+    def open_page(
+        url: str,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        language: str = "en",
+        javascript: bool = True,
+        **more: Any,
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            locale=language,
+            java_script_enabled=javascript,
+            **more,
+        )
+        contexts.append(context)
+        host = urlsplit(url).netloc
+        page = context.new_page()
+
+        def ask(asked: str) -> None:
+            parts = urlsplit(asked)
+            if parts.scheme not in {"data", "blob", "about"} and parts.netloc != host:
+                wrong.append(f"asked another origin: {asked}")
+
+        def say(kind: str, text: str) -> None:
+            # A page that answers 404 or 422 is an error to the console, and none to us.
+            if kind == "error" and "the server responded with a status of" not in text:
+                wrong.append(f"console: {text}")
+
+        page.on("request", lambda request: ask(request.url))
+        page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
+        page.on("console", lambda message: say(message.type, message.text))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []

@@ -1,0 +1,75 @@
+"""What tests of every level lean on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Everything by which a browser would look beyond the pages it is shown, off; the sandbox cannot
+# be had by root or in most containers, and the pages are our own.
+CHROMIUM_OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--font-render-hinting=none",
+)
+
+
+def eventually(look: Callable[[], T], *, within: float = 10.0, what: str = "") -> T:
+    """Ask *look* until its answer is true, and return it; fail after *within* seconds.
+
+    An exception of *look* counts as "not yet", and is the cause of the failure in the end.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        cause: Exception | None = None
+        try:
+            if answer := look():
+                return answer
+        except Exception as error:
+            cause = error
+        if time.monotonic() > deadline:
+            wish = what or getattr(look, "__name__", "it")
+            raise AssertionError(f"{wish}: not so within {within:g} s") from cause
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        assert isinstance(port, int)
+        return port
+
+
+def chromium() -> str | None:
+    """The path of the browser to test with: DIRECTORY_CHROMIUM, else by name; None if none is."""
+    if named := os.environ.get("DIRECTORY_CHROMIUM"):
+        return shutil.which(named)
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def program(name: str) -> str:
+    """The path of a program the tests need; without it the test fails and says so."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.fail(f"{name} is not installed, and this test needs it")
+    return path
