@@ -234,6 +234,21 @@ _FURTHER: Final[dict[str, Message]] = {
     "country.unknown": Message(
         "“{country}” is not the two-letter code of a country", "“{country}”不是两位国家代码"
     ),
+    "hours.invalid": Message(
+        "Write the hours like Mo-Fr 09:00-12:00,13:30-17:30; PH off",
+        "请按此格式填写办公时间：Mo-Fr 09:00-12:00,13:30-17:30; PH off",
+    ),
+    "hours.timezone": Message(
+        "“{timezone}” is not a time zone like Asia/Singapore",
+        "“{timezone}”不是 Asia/Shanghai 之类的时区",
+    ),
+    "hours.closure_order": Message(
+        "A closure cannot end before it begins", "停止办公的结束日期不能早于开始日期"
+    ),
+    "calendar.unknown": Message(
+        "No holidays are known for “{calendar}”. Use a country code like CN or SG",
+        "没有“{calendar}”的节假日数据，请使用 CN 或 SG 之类的国家代码",
+    ),
     "language.unknown": Message(
         "“{tag}” is not a language code like en or zh-Hans",
         "“{tag}”不是 en 或 zh-Hans 之类的语言代码",
