@@ -23,6 +23,7 @@ READY = f"{NAME}.ready"
 UNFINISHED = f"{NAME}.unfinished"
 RUNTIME_PINS = "requirements.txt"
 TEST_PINS = "requirements-test.txt"  # everything in RUNTIME_PINS and what the tests add
+REMEDY = "on Debian and Ubuntu: apt install python3-venv"
 
 
 class NotReady(Exception):
@@ -175,6 +176,8 @@ def _make(root: Path, venv: Path, wanted: set[str], pins: str) -> None:
     if sentence := lacking_sqlite():
         raise NotReady(3, sentence)
     keep = _can_be_kept(venv, root)
+    if not keep and not _can_create():
+        raise NotReady(3, f"This Python cannot make virtual environments; {REMEDY}")
     print(
         f"Installing what {pins} names into {venv} (the first time this takes a minute) …",
         file=sys.stderr,
@@ -233,28 +236,22 @@ def _empty(venv: Path) -> None:
             path.unlink()
 
 
-def _create(venv: Path) -> None:
-    import importlib.util
+def _can_create() -> bool:
+    from importlib.util import find_spec
 
-    with_pip = importlib.util.find_spec("ensurepip") is not None
-    if not importlib.util.find_spec("venv") or not (with_pip or _uv()):
-        raise NotReady(
-            3,
-            "This Python cannot make virtual environments; "
-            "on Debian and Ubuntu: apt install python3-venv",
-        )
+    # Debian has venv with every Python, and what puts pip into one in a package of its own.
+    return bool(find_spec("venv") and (find_spec("ensurepip") or _uv()))
+
+
+def _create(venv: Path) -> None:
     # In a program of its own, and not by EnvBuilder here: started from inside the old .venv, as
     # an editor does, this interpreter has just lost its files.
     base = getattr(sys, "_base_executable", sys.executable)
-    options = [] if with_pip and not _uv() else ["--without-pip"]
+    options = ["--without-pip"] if _uv() else []
     done, said = _run([base, "-m", "venv", *options, str(venv)])
     if not done:
         print(said.strip(), file=sys.stderr)
-        raise NotReady(
-            3,
-            "The virtual environment could not be made (see above); "
-            "on Debian and Ubuntu: apt install python3-venv",
-        )
+        raise NotReady(3, f"The virtual environment could not be made (see above); {REMEDY}")
 
 
 def _uv() -> str | None:
