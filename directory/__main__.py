@@ -11,6 +11,7 @@ NEEDED = (3, 11)
 
 
 def main():
+    # type: () -> int
     if sys.version_info < NEEDED:
         sys.stderr.write(
             "Contact Directory needs Python {0}.{1} or newer, and this is Python {2}.{3}.\n".format(
