@@ -65,6 +65,7 @@ def postgres() -> Iterator[PostgresServer]:
 def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "migrated.db"
     _migrate(f"sqlite:///{path}")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]  # no log beside it
     return path
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +140,32 @@ def test_every_test_asserts_something() -> None:
     ]
 
     assert idle == []
+
+
+def test_a_test_that_would_be_skipped_fails(tmp_path: Path) -> None:
+    (tmp_path / "test_skips.py").write_text(
+        "import pytest\n"
+        "def test_in_its_body(): pytest.skip('no')\n"
+        "@pytest.mark.skip\n"
+        "def test_by_its_mark(): pass\n"
+        "@pytest.mark.xfail\n"
+        "def test_known_to_fail(): assert False\n"
+    )
+    (tmp_path / "test_lacks.py").write_text(
+        "import pytest\npytest.importorskip('no_such_module')\n"
+    )
+    pytest_here = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", os.devnull]
+
+    done = subprocess.run(
+        [*pytest_here, "--continue-on-collection-errors", f"--rootdir={tmp_path}", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "2 failed, 2 errors" in done.stdout.splitlines()[-1]
 
 
 def test_no_test_waits_by_the_clock() -> None:
