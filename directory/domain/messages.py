@@ -42,7 +42,7 @@ class FileSize(int):
         return format(str(self), specification)
 
 
-# Published: shown to visitors and API clients word for word as the contract of the service has them.
+# Published: clients of the API and people who write manuals rely on these, word for word.
 _PUBLISHED: Final[dict[str, Message]] = {
     "topic.required": Message("Choose what your enquiry is about", "请选择咨询事项"),
     "topic.unknown": Message(
@@ -174,26 +174,16 @@ _FURTHER: Final[dict[str, Message]] = {
         "请检查 @ 之后的部分：您是否想填写“{domain}”？",
     ),
     "email.reserved_domain": Message(
-        "“{domain}” is reserved for examples and tests; mail to it reaches nobody",
-        "“{domain}”仅供示例和测试使用，邮件无法送达",
-    ),
-    "phone.too_long_text": Message(
-        "Shorten the phone number to {max} characters or fewer", "电话号码请缩短至 {max} 字以内"
+        "“{domain}” is for tests or inner networks; mail from outside does not reach it",
+        "“{domain}”仅供测试或内网使用，外部邮件无法送达",
     ),
     "phone.extension": Message("An extension has {max} digits or fewer", "分机号最多 {max} 位数字"),
     "phone.unknown_range": Message(
         "The length is right, but we do not know this range of numbers. Check it once more",
         "号码长度正确，但号段未收录，请再核对一次",
     ),
-    "phone.unassigned_code": Message(
-        "No country uses the code +{code}", "没有国家或地区使用代码 +{code}"
-    ),
-    "phone.other_country": Message("This number belongs to {country}", "该号码属于{country}"),
     "phone.premium": Message("Callers pay a premium for this number", "拨打该号码需支付额外费用"),
     "phone.pager": Message("This is a pager: nobody can talk there", "该号码为寻呼机，无法通话"),
-    "phone.domestic_only": Message(
-        "This short number works only inside {country}", "该短号码仅可在{country}境内拨打"
-    ),
     "fax.mobile": Message(
         "This is a mobile number. Is it really a fax?", "该号码为手机号码，确认是传真？"
     ),
@@ -217,10 +207,6 @@ _FURTHER: Final[dict[str, Message]] = {
         "Short service numbers do not take faxes. Is it really a fax?",
         "服务短号码无法接收传真，确认是传真？",
     ),
-    "fax.extension": Message(
-        "A fax machine cannot dial extension {ext}. Is there a direct number?",
-        "传真机无法拨打分机 {ext}，是否有直拨号码？",
-    ),
     "postcode.required": Message("Enter the postcode", "请填写邮政编码"),
     "postcode.invalid": Message(
         "Postcodes in {country} look like {example}", "{country}邮政编码的格式如 {example}"
@@ -228,9 +214,6 @@ _FURTHER: Final[dict[str, Message]] = {
     "address.street_required": Message("Enter the street or building", "请填写街道或楼宇"),
     "address.locality_required": Message("Enter the town or city", "请填写城市"),
     "address.region_required": Message("Enter the state, province or region", "请填写省、州或地区"),
-    "address.region_unknown": Message(
-        "“{region}” is not a region of {country}", "“{region}”不是{country}的省、州或地区"
-    ),
     "country.unknown": Message(
         "“{country}” is not the two-letter code of a country", "“{country}”不是两位国家代码"
     ),
