@@ -72,6 +72,21 @@ def week_table(hours: OpeningHours, today: date, language: str) -> list[WeekRow]
     return rows
 
 
+def plain_week(hours: OpeningHours, today: date, language: str) -> list[WeekRow]:
+    """The regular week of *today* without a day standing out, for places that keep no date."""
+    chinese = is_chinese(language)
+    week = hours.week(today)
+    return [
+        WeekRow(
+            days=_days(first, last, chinese),
+            hours=_day_hours(week[first], chinese),
+            today=False,
+            closed=not week[first],
+        )
+        for first, last in _runs(week)
+    ]
+
+
 def in_words(hours: OpeningHours, language: str, today: date) -> str:
     """The schedule said back, for whoever typed it or reads it aloud.
 

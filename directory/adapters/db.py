@@ -1,0 +1,509 @@
+"""The database: tables, how plain classes meet them, and how transactions are opened.
+
+SQLite and PostgreSQL hold the same tables. ``Database.writing()`` is one transaction for one
+action; ``Database.reading()`` sees one state and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from directory.domain.contacts import (
+    ContactPoint,
+    Department,
+    DepartmentStatus,
+    PointKind,
+    PointState,
+    Topic,
+)
+from directory.domain.delivery import Attempt, Delivery, DeliveryKind, DeliveryState, Outcome
+from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event, ReplyBy
+from directory.domain.errors import Unavailable
+
+# How long a writer waits for its turn before the visitor is told to try again, and how often it
+# asks. SQLite's own busy handler sleeps longer after every refusal, up to 100 ms, so that under
+# load the unlucky wait many turns; asking at an even pace keeps the wait close to the queue.
+WRITE_WAIT_S = 5.0
+_ASK_AGAIN_S = 0.0005
+
+OLDEST_SQLITE = (3, 38, 0)
+
+
+class Utc(sa.TypeDecorator[datetime]):
+    """An instant. Aware UTC in Python; ``timestamptz`` in PostgreSQL, UTC text in SQLite."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Word(sa.TypeDecorator[StrEnum]):
+    """One of an enumeration's words, stored as text that any tool can read."""
+
+    impl = sa.String(16)
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: StrEnum | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else self.words(value).value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> StrEnum | None:
+        return None if value is None else self.words(value)
+
+
+Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+# 64-bit ids, made by domain/ids.py; in SQLite INTEGER, so that they are the row's own key.
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _uuid(name: str, *args: Any, **kwargs: Any) -> sa.Column[Any]:
+    return sa.Column(name, sa.Uuid(), *args, **kwargs)
+
+
+departments = sa.Table(
+    "department",
+    metadata,
+    _uuid("id", primary_key=True),
+    sa.Column("slug", sa.String(80), nullable=False, unique=True),
+    _uuid("parent_id", sa.ForeignKey("department.id"), index=True),
+    _uuid("successor_id", sa.ForeignKey("department.id")),
+    _uuid("deputy_id", sa.ForeignKey("department.id")),
+    sa.Column("status", Word(DepartmentStatus), nullable=False),
+    sa.Column("name", Json, nullable=False),
+    sa.Column("short_name", Json, nullable=False),
+    sa.Column("other_names", Json, nullable=False),
+    sa.Column("summary", Json, nullable=False),
+    sa.Column("not_here", Json, nullable=False),
+    sa.Column("hours", sa.String(500), nullable=False),
+    sa.Column("exceptions", Json, nullable=False),
+    sa.Column("timezone", sa.String(64), nullable=False),
+    sa.Column("languages", Json, nullable=False),
+    sa.Column("reply_days", sa.Integer),
+    sa.Column("backup_email", sa.String(254), nullable=False),
+    sa.Column("owner_email", sa.String(254), nullable=False),
+    sa.Column("notes", sa.Text, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("updated_at", Utc, nullable=False),
+)
+
+contact_points = sa.Table(
+    "contact_point",
+    metadata,
+    _uuid("id", primary_key=True),
+    _uuid("department_id", sa.ForeignKey("department.id"), nullable=False, index=True),
+    sa.Column("kind", Word(PointKind), nullable=False),
+    sa.Column("value", sa.String(254), nullable=False, index=True),
+    sa.Column("extension", sa.String(20), nullable=False),
+    sa.Column("typed", sa.String(254), nullable=False),
+    sa.Column("address", Json, nullable=False),
+    sa.Column("label", Json, nullable=False),
+    sa.Column("languages", Json, nullable=False),
+    sa.Column("note", Json, nullable=False),
+    sa.Column("public", sa.Boolean, nullable=False),
+    sa.Column("routing", sa.Boolean, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("state", Word(PointState), nullable=False),
+    sa.Column("verified_at", Utc),
+    sa.Column("verified_by", sa.String(254), nullable=False),
+    sa.Column("verified_how", sa.String(40), nullable=False),
+    sa.Column("due_at", Utc),
+    sa.Column("away_until", Utc),
+)
+
+topics = sa.Table(
+    "topic",
+    metadata,
+    _uuid("id", primary_key=True),
+    sa.Column("code", sa.String(80), nullable=False, unique=True),
+    sa.Column("label", Json, nullable=False),
+    sa.Column("hint", Json, nullable=False),
+    sa.Column("group", Json, nullable=False),
+    _uuid("department_id", sa.ForeignKey("department.id"), index=True),
+    sa.Column("reply_days", sa.Integer),
+    sa.Column("question", Json),
+    sa.Column("acknowledge", sa.Boolean, nullable=False),
+    sa.Column("sensitive", sa.Boolean, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+# One row: how often departments, contact points and topics were changed. What is cached of them
+# is kept under this number, so that every process notices a change at its next look.
+directory_version = sa.Table(
+    "directory_version",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("version", Id, nullable=False),
+)
+
+# Published rules, never edited: the newest whose time has come is the one that decides.
+rule_sets = sa.Table(
+    "rule_set",
+    metadata,
+    sa.Column("version", Id, primary_key=True),
+    sa.Column("rules", Json, nullable=False),
+    sa.Column("author", sa.String(254), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("published_at", Utc, nullable=False),
+    sa.Column("effective_at", Utc, nullable=False, index=True),
+)
+
+# Nothing deletes an enquiry, least of all the deletion of something it refers to: no cascade.
+enquiries = sa.Table(
+    "enquiry",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ref", sa.String(8), nullable=False, unique=True),
+    sa.Column("form_token", sa.String(64), nullable=False, unique=True),
+    sa.Column("body_hash", sa.String(64), nullable=False),
+    sa.Column("received_at", Utc, nullable=False, index=True),
+    sa.Column("language", sa.String(16), nullable=False),
+    sa.Column("topic", sa.String(80), nullable=False),
+    sa.Column("topic_label", Json, nullable=False),
+    sa.Column("chosen_department", sa.String(80), nullable=False),
+    sa.Column("subject", sa.String(120), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("organisation", sa.String(120), nullable=False),
+    sa.Column("reply_by", Word(ReplyBy), nullable=False),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("phone", sa.String(20), nullable=False),
+    sa.Column("phone_extension", sa.String(20), nullable=False),
+    sa.Column("phone_typed", sa.String(40), nullable=False),
+    sa.Column("country", sa.String(2), nullable=False),
+    sa.Column("reply_language", sa.String(16), nullable=False),
+    sa.Column("consent", sa.String(200), nullable=False),
+    sa.Column("source", sa.String(500), nullable=False),
+    sa.Column("shown", sa.String(80), nullable=False),
+    sa.Column("form_version", sa.Integer, nullable=False),
+    sa.Column("status", Word(EnquiryStatus), nullable=False),
+    sa.Column("attention", sa.String(200), nullable=False),
+    sa.Column("test", sa.Boolean, nullable=False),
+    _uuid("department_id", sa.ForeignKey("department.id"), nullable=False),
+    sa.Column("answer_by", Utc),
+    sa.Column("routed_at", Utc),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("link_version", sa.Integer, nullable=False),
+    sa.Index("ix_enquiry_department_id_status", "department_id", "status"),
+    sa.Index("ix_enquiry_status_received_at", "status", "received_at"),
+)
+
+decisions = sa.Table(
+    "decision",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("enquiry_id", Id, sa.ForeignKey("enquiry.id"), nullable=False, index=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("by", sa.String(254), nullable=False),
+    sa.Column("reason", sa.String(16), nullable=False),
+    _uuid("department_id", sa.ForeignKey("department.id"), nullable=False),
+    _uuid("contact_point_id", sa.ForeignKey("contact_point.id")),
+    sa.Column("recipient", sa.String(254), nullable=False),
+    sa.Column("rule_set", Id, nullable=False),
+    sa.Column("rule", sa.Integer),
+    sa.Column("rule_id", sa.String(80)),
+    sa.Column("rule_name", Json, nullable=False),
+    sa.Column("why", Json, nullable=False),
+    sa.Column("trace", Json, nullable=False),
+    sa.Column("passed_over", Json, nullable=False),
+)
+
+_UNSETTLED = "state IN ('queued', 'deferred', 'sending')"
+
+deliveries = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("enquiry_id", Id, sa.ForeignKey("enquiry.id"), index=True),
+    sa.Column("kind", Word(DeliveryKind), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("recipient", sa.String(254), nullable=False),
+    _uuid("department_id", sa.ForeignKey("department.id")),
+    _uuid("contact_point_id", sa.ForeignKey("contact_point.id")),
+    sa.Column("language", sa.String(16), nullable=False),
+    sa.Column("message_id", sa.String(200), nullable=False),
+    sa.Column("envelope_sender", sa.String(254), nullable=False),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("inputs", Json, nullable=False),
+    sa.Column("content", sa.LargeBinary),
+    sa.Column("state", Word(DeliveryState), nullable=False),
+    sa.Column("due_at", Utc, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("lease_owner", sa.String(64)),
+    sa.Column("lease_until", Utc),
+    sa.Column("accepted_at", Utc),
+    sa.Column("reason", sa.String(600), nullable=False),
+    sa.Column("smtp_reply", sa.String(600), nullable=False),
+    # Only what is still to be sent is in it: a claim costs the same after a million enquiries.
+    sa.Index(
+        "ix_delivery_state_due_at",
+        "state",
+        "due_at",
+        sqlite_where=sa.text(_UNSETTLED),
+        postgresql_where=sa.text(_UNSETTLED),
+    ),
+)
+
+attempts = sa.Table(
+    "attempt",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("delivery_id", Id, sa.ForeignKey("delivery.id"), nullable=False, index=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("server", sa.String(260), nullable=False),
+    sa.Column("stage", sa.String(16), nullable=False),
+    sa.Column("code", sa.Integer, nullable=False),
+    sa.Column("text", sa.String(600), nullable=False),
+    sa.Column("outcome", Word(Outcome), nullable=False),
+)
+
+events = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("at", Utc, nullable=False, index=True),
+    sa.Column("subject", sa.String(60), nullable=False),
+    sa.Column("type", sa.String(40), nullable=False),
+    sa.Column("by", sa.String(254), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("before", Json, nullable=False),
+    sa.Column("after", Json, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    # Two events that both follow the same one would be two histories of one subject.
+    sa.UniqueConstraint("subject", "previous"),
+)
+
+# What counts against a limit, one row a time, in the transaction of what is counted: shared by
+# all processes, exact to the second, and no commit of its own. Keys are keyed hashes.
+allowances = sa.Table(
+    "allowance",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("key", sa.String(32), nullable=False),
+    sa.Column("at", Utc, nullable=False),
+    sa.Index("ix_allowance_key_at", "key", "at"),
+    sa.Index("ix_allowance_at", "at"),
+)
+
+registry = orm.registry(metadata=metadata)
+
+
+def _map() -> None:
+    registry.map_imperatively(
+        Department,
+        departments,
+        properties={
+            "points": orm.relationship(
+                ContactPoint,
+                order_by=(contact_points.c.position, contact_points.c.id),
+                lazy="selectin",
+                cascade="save-update, merge",
+            )
+        },
+        version_id_col=departments.c.version,
+    )
+    registry.map_imperatively(ContactPoint, contact_points)
+    registry.map_imperatively(Topic, topics, version_id_col=topics.c.version)
+    registry.map_imperatively(Enquiry, enquiries)
+    registry.map_imperatively(Decision, decisions)
+    registry.map_imperatively(
+        Delivery,
+        deliveries,
+        # Bytes and inputs are wanted by the one who sends them; lists and results do without.
+        properties={"content": orm.deferred(deliveries.c.content)},
+    )
+    registry.map_imperatively(Attempt, attempts)
+    registry.map_imperatively(Event, events)
+
+
+_map()
+
+
+@sa.event.listens_for(Session, "before_flush")
+def _count_change(session: Session, *_: Any) -> None:
+    """Raise the directory's version with every change, so that no cache can miss one."""
+    kinds = (Department, ContactPoint, Topic)
+    touched = any(isinstance(it, kinds) for it in (*session.new, *session.deleted)) or any(
+        isinstance(it, kinds) and session.is_modified(it) for it in session.dirty
+    )
+    if touched and not session.info.get("directory_changed"):
+        session.info["directory_changed"] = True
+        session.execute(
+            sa.update(directory_version).values(version=directory_version.c.version + 1)
+        )
+
+
+class Database:
+    """One database, SQLite or PostgreSQL, and the only two ways to use it.
+
+    *url* is an SQLAlchemy URL; "postgresql://" is taken to mean psycopg 3.
+    """
+
+    def __init__(self, url: str, *, write_wait_s: float = WRITE_WAIT_S) -> None:
+        if url.startswith(("postgresql://", "postgres://")):
+            url = "postgresql+psycopg://" + url.partition("://")[2]
+        self.url = sa.make_url(url)
+        self.write_wait_s = write_wait_s
+        self.engine = self._engine()
+        self._reading = self.engine.execution_options(reading=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    def _engine(self) -> Engine:
+        if self.is_sqlite:
+            if self.url.database and self.url.database != ":memory:":
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = sa.create_engine(
+                self.url, json_serializer=_dump_json, connect_args={"timeout": self.write_wait_s}
+            )
+            sa.event.listen(engine, "connect", _set_up_sqlite)
+            sa.event.listen(engine, "begin", self._begin_sqlite)
+            return engine
+        engine = sa.create_engine(
+            self.url,
+            json_serializer=_dump_json,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5},
+        )
+        sa.event.listen(engine, "begin", self._begin_postgresql)
+        return engine
+
+    def _begin_sqlite(self, connection: Connection) -> None:
+        # A transaction that reads and then writes fails at once ("database is locked", no
+        # waiting) if another wrote in between. Asking for the write lock at the start makes it
+        # wait its turn. Readers need no lock: WAL shows them the last committed state.
+        if connection.get_execution_options().get("reading"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        until = time.monotonic() + self.write_wait_s
+        driver.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    return
+                except sa.exc.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() >= until:
+                        raise
+                time.sleep(_ASK_AGAIN_S)
+        finally:
+            driver.execute(f"PRAGMA busy_timeout = {int(self.write_wait_s * 1000)}")
+
+    def _begin_postgresql(self, connection: Connection) -> None:
+        if connection.get_execution_options().get("reading"):
+            return
+        # A commit must be on disk before anyone is told of it, whatever the server's default;
+        # and nobody waits for a lock longer than a visitor waits for a page.
+        wait_ms = int(self.write_wait_s * 1000)
+        connection.exec_driver_sql(
+            f"SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = {wait_ms}"
+        )
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One action: everything done with the session is committed at the end, or nothing is.
+
+        On return the commit is synchronised to disk. Raises Unavailable when the database cannot
+        take it: locked too long, disk full, connection gone.
+        """
+        session = Session(self.engine, expire_on_commit=False)
+        try:
+            yield session
+            session.commit()
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+            session.rollback()
+            raise Unavailable(type(error.__cause__ or error).__name__) from error
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A look at the last committed state. Raises Unavailable when there is none to be had."""
+        session = Session(self._reading, autoflush=False)
+        try:
+            yield session
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+            raise Unavailable(type(error.__cause__ or error).__name__) from error
+        finally:
+            session.close()
+
+    def dispose(self) -> None:
+        """Close every connection; the next use opens new ones. Needed before a fork."""
+        self.engine.dispose()
+
+
+def _dump_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _is_busy(error: sa.exc.OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", None) in {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_BUSY_SNAPSHOT,
+        sqlite3.SQLITE_LOCKED,
+    }
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    # SQLAlchemy's begin event opens transactions; the driver must not open its own.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    # WAL: readers never wait for the writer. FULL: WAL with NORMAL may lose the last commits at
+    # a power failure, and a reference that was shown must not be lost.
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA journal_size_limit = 67108864")
+    cursor.close()

@@ -1,0 +1,474 @@
+"""The reads that pages, mails and the command line need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from directory.adapters.db import (
+    attempts,
+    contact_points,
+    deliveries,
+    departments,
+    directory_version,
+    enquiries,
+    rule_sets,
+    topics,
+)
+from directory.domain.contacts import (
+    Department,
+    DepartmentStatus,
+    Localised,
+    PointKind,
+    Topic,
+    by_position,
+)
+from directory.domain.delivery import Delivery, DeliveryState
+from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event
+from directory.domain.errors import NotFound
+from directory.domain.routing import Routes, RuleSet, Target, TopicRoute
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentRow:
+    """A department as a list or a tree shows it."""
+
+    id: UUID
+    slug: str
+    parent_id: UUID | None
+    status: DepartmentStatus
+    name: Localised
+    position: int
+    depth: int = 0
+
+
+def version_of_directory(session: Session) -> int:
+    """How often departments, contact points and topics were changed; the key of what is cached."""
+    return session.scalar(sa.select(directory_version.c.version)) or 0
+
+
+def department_by_slug(session: Session, slug: str) -> Department:
+    """The department now called *slug*. Raises NotFound."""
+    found = session.scalar(sa.select(Department).where(departments.c.slug == slug))
+    if found is None:
+        raise NotFound(f"There is no department “{slug}”")
+    return found
+
+
+def topic_by_code(session: Session, code: str) -> Topic:
+    """The topic *code*, offered or not. Raises NotFound."""
+    found = session.scalar(sa.select(Topic).where(topics.c.code == code))
+    if found is None:
+        raise NotFound(f"There is no topic “{code}”")
+    return found
+
+
+def department_rows(session: Session, *, active_only: bool = True) -> list[DepartmentRow]:
+    """Every department, ordered as the tree is read: parents before children, by position."""
+    columns = (
+        departments.c.id,
+        departments.c.slug,
+        departments.c.parent_id,
+        departments.c.status,
+        departments.c.name,
+        departments.c.position,
+    )
+    wanted = sa.select(*columns).order_by(departments.c.position, departments.c.slug)
+    if active_only:
+        wanted = wanted.where(departments.c.status == DepartmentStatus.ACTIVE)
+    rows = [DepartmentRow(*row) for row in session.execute(wanted)]
+    below: dict[UUID | None, list[DepartmentRow]] = {}
+    known = {row.id for row in rows}
+    for row in rows:
+        # One whose parent is closed stands at the top rather than nowhere.
+        below.setdefault(row.parent_id if row.parent_id in known else None, []).append(row)
+    ordered: list[DepartmentRow] = []
+    waiting = [(row, 0) for row in reversed(below.get(None, []))]
+    while waiting:
+        row, depth = waiting.pop()
+        ordered.append(replace(row, depth=depth))
+        waiting.extend((child, depth + 1) for child in reversed(below.get(row.id, [])))
+    return ordered
+
+
+def parents_of(session: Session, department: Department) -> list[DepartmentRow]:
+    """The departments above it, the topmost first."""
+    above: list[DepartmentRow] = []
+    seen = {department.id}
+    parent_id = department.parent_id
+    while parent_id is not None and parent_id not in seen:
+        seen.add(parent_id)
+        row = session.execute(
+            sa.select(
+                departments.c.id,
+                departments.c.slug,
+                departments.c.parent_id,
+                departments.c.status,
+                departments.c.name,
+                departments.c.position,
+            ).where(departments.c.id == parent_id)
+        ).one()
+        above.append(DepartmentRow(*row))
+        parent_id = row.parent_id
+    return above[::-1]
+
+
+def children_of(session: Session, department: Department) -> list[DepartmentRow]:
+    """The active departments directly below it, in order."""
+    found = session.execute(
+        sa.select(
+            departments.c.id,
+            departments.c.slug,
+            departments.c.parent_id,
+            departments.c.status,
+            departments.c.name,
+            departments.c.position,
+        )
+        .where(
+            departments.c.parent_id == department.id,
+            departments.c.status == DepartmentStatus.ACTIVE,
+        )
+        .order_by(departments.c.position, departments.c.slug)
+    )
+    return [DepartmentRow(*row) for row in found]
+
+
+def parent_ids(session: Session) -> dict[UUID, UUID | None]:
+    """Every department's id with its parent's, to keep the tree a tree."""
+    return {row.id: row.parent_id for row in session.execute(sa.select(departments.c.id, departments.c.parent_id))}
+
+
+def is_mailbox_of_ours(session: Session, address: str) -> bool:
+    """Whether *address* is one of the directory's own mailboxes, whatever its state."""
+    return bool(
+        session.scalar(
+            sa.select(sa.literal(1))
+            .where(contact_points.c.value == address, contact_points.c.kind == PointKind.EMAIL)
+            .limit(1)
+        )
+    )
+
+
+class Published:
+    """What decides and explains now: the published rules and the part of the directory they name.
+
+    Loaded once per version and shared by a process's requests; nothing in it is changed. A
+    department the rules do not name is looked up when somebody chooses it.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: tuple[int, int],
+        rules: RuleSet,
+        topics: Sequence[Topic],
+        departments: Iterable[Department],
+        desk: str,
+        country_names: Mapping[str, Localised],
+    ) -> None:
+        self.key = key
+        self.rules = rules
+        self.topics = {topic.code: topic for topic in by_position(topics)}
+        self.desk = desk
+        self._by_slug: dict[str, Department] = {}
+        self._by_id: dict[UUID, Department] = {}
+        for department in departments:
+            self._by_slug[department.slug] = department
+            self._by_id[department.id] = department
+        self.routes = Routes(
+            targets={slug: self._target(found) for slug, found in self._by_slug.items()},
+            topics={
+                topic.code: TopicRoute(
+                    code=topic.code,
+                    label=topic.label,
+                    department=self._slug_of(topic.department_id),
+                )
+                for topic in self.topics.values()
+            },
+            desk=desk,
+            countries=country_names,
+        )
+
+    def _slug_of(self, department_id: UUID | None) -> str:
+        found = self._by_id.get(department_id) if department_id else None
+        return found.slug if found else ""
+
+    def _target(self, department: Department) -> Target:
+        mailbox = department.mailbox
+        any_mailbox = next((p for p in department.points if p.kind is PointKind.EMAIL), None)
+        return Target(
+            id=department.id,
+            slug=department.slug,
+            name=department.name,
+            mailbox=mailbox.value if mailbox else "",
+            mailbox_id=mailbox.id if mailbox else None,
+            last_mailbox=any_mailbox.value if any_mailbox else "",
+            deputy=self._slug_of(department.deputy_id),
+            backup_email=department.backup_email,
+        )
+
+    def known(self, slug: str) -> Department | None:
+        """The department *slug* if rules or topics name it. Not to be changed."""
+        return self._by_slug.get(slug)
+
+    def topic(self, code: str) -> Topic | None:
+        """The topic *code* as it is offered now, or None."""
+        return self.topics.get(code)
+
+    def department(self, session: Session, slug: str) -> Department | None:
+        """The active department *slug*, or None. Not to be changed."""
+        if found := self._by_slug.get(slug):
+            return found
+        found = session.scalar(
+            sa.select(Department).where(
+                departments.c.slug == slug, departments.c.status == DepartmentStatus.ACTIVE
+            )
+        )
+        if found is not None:
+            session.expunge(found)
+        return found
+
+    def department_of(self, session: Session, decision: Decision) -> Department:
+        """The department *decision* names. Not to be changed."""
+        if found := self._by_id.get(decision.department_id):
+            return found
+        found = session.get_one(Department, decision.department_id)
+        session.expunge(found)
+        return found
+
+    def routes_with(self, session: Session, slug: str) -> Routes:
+        """The routes, and the department *slug* and its deputies if a visitor chose it."""
+        targets: dict[str, Target] = {}
+        while slug and slug not in self.routes.targets and slug not in targets:
+            department = self.department(session, slug)
+            if department is None:
+                break
+            deputy = None
+            if department.deputy_id:
+                deputy = self._by_id.get(department.deputy_id)
+                deputy = deputy or session.get(Department, department.deputy_id)
+            targets[slug] = replace(
+                self._target(department), deputy=deputy.slug if deputy else ""
+            )
+            slug = deputy.slug if deputy else ""
+        if not targets:
+            return self.routes
+        return replace(self.routes, targets={**self.routes.targets, **targets})
+
+
+def published_key(session: Session, now: datetime) -> tuple[int, int]:
+    """The versions of rules and directory that decide at *now*: what Published is kept under."""
+    current = (
+        sa.select(sa.func.max(rule_sets.c.version))
+        .where(rule_sets.c.effective_at <= now)
+        .scalar_subquery()
+    )
+    version = sa.select(directory_version.c.version).scalar_subquery()
+    row = session.execute(sa.select(current, version)).one()
+    return row[0] or 0, row[1] or 0
+
+
+def current_rules(session: Session, now: datetime, *, desk: str = "") -> RuleSet:
+    """The rules that decide at *now*; before any are published, only the last, to *desk*."""
+    return _rules(session, published_key(session, now)[0], desk)
+
+
+def _rules(session: Session, version: int, desk: str) -> RuleSet:
+    values = session.scalar(sa.select(rule_sets.c.rules).where(rule_sets.c.version == version))
+    name = {"en": "Everything else", "zh-Hans": "其余咨询"}
+    return RuleSet.read(version, values or [{"id": "desk", "name": name, "send_to": desk}])
+
+
+def load_published(
+    session: Session,
+    key: tuple[int, int],
+    *,
+    desk: str,
+    country_names: Mapping[str, Localised],
+) -> Published:
+    """The rules of version ``key[0]`` and all they name. Raises NotFound without a desk."""
+    rules = _rules(session, key[0], desk)
+    offered = list(session.scalars(sa.select(Topic).where(topics.c.active)))
+    slugs = {rule.send_to for rule in rules.rules} | {desk}
+    ids = {topic.department_id for topic in offered if topic.department_id}
+    found: dict[UUID, Department] = {}
+    wanted = sa.or_(departments.c.slug.in_(slugs), departments.c.id.in_(ids))
+    while True:
+        more = session.scalars(
+            sa.select(Department).where(wanted, departments.c.status == DepartmentStatus.ACTIVE)
+        )
+        found |= {department.id: department for department in more}
+        deputies = {d.deputy_id for d in found.values() if d.deputy_id} - found.keys()
+        if not deputies:
+            break
+        before = len(found)
+        wanted = departments.c.id.in_(deputies)
+        found |= {
+            department.id: department
+            for department in session.scalars(sa.select(Department).where(wanted))
+        }
+        if len(found) == before:
+            break
+    if not any(department.slug == desk for department in found.values()):
+        raise NotFound(
+            f"There is no department “{desk}”: the desk ([site] desk) receives what no rule does"
+        )
+    session.expunge_all()
+    return Published(
+        key=key,
+        rules=rules,
+        topics=offered,
+        departments=found.values(),
+        desk=desk,
+        country_names=country_names,
+    )
+
+
+# Enquiries
+
+
+def enquiry_by_ref(session: Session, symbols: str) -> Enquiry:
+    """The enquiry with the eight *symbols* of its reference. Raises NotFound."""
+    found = session.scalar(sa.select(Enquiry).where(enquiries.c.ref == symbols))
+    if found is None:
+        raise NotFound(f"There is no enquiry {symbols}")
+    return found
+
+
+def enquiry_by_token(session: Session, form_token: str) -> Enquiry | None:
+    """The enquiry that was sent with this form token (or Idempotency-Key)."""
+    return session.scalar(sa.select(Enquiry).where(enquiries.c.form_token == form_token))
+
+
+def decisions_of(session: Session, enquiry: Enquiry) -> list[Decision]:
+    """Every decision on it, the first first."""
+    return list(
+        session.scalars(
+            sa.select(Decision)
+            .where(Decision.enquiry_id == enquiry.id)  # type: ignore[arg-type]
+            .order_by(Decision.id)
+        )
+    )
+
+
+def deliveries_of(session: Session, enquiry: Enquiry) -> list[Delivery]:
+    """Every message it caused, the first first."""
+    return list(
+        session.scalars(
+            sa.select(Delivery)
+            .where(deliveries.c.enquiry_id == enquiry.id)
+            .order_by(deliveries.c.id)
+        )
+    )
+
+
+def events_of(session: Session, subject: str) -> list[Event]:
+    """What happened to *subject*, the first first."""
+    return list(
+        session.scalars(
+            sa.select(Event).where(Event.subject == subject).order_by(Event.id)  # type: ignore[arg-type]
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EnquiryRow:
+    """An enquiry as a list shows it: no text, no person."""
+
+    ref: str
+    received_at: datetime
+    status: EnquiryStatus
+    attention: str
+    topic: str
+    department: str
+    answer_by: datetime | None
+
+
+def enquiry_rows(
+    session: Session,
+    *,
+    status: EnquiryStatus | None = None,
+    department: str = "",
+    limit: int = 50,
+) -> list[EnquiryRow]:
+    """The newest enquiries first."""
+    wanted = (
+        sa.select(
+            enquiries.c.ref,
+            enquiries.c.received_at,
+            enquiries.c.status,
+            enquiries.c.attention,
+            enquiries.c.topic,
+            departments.c.slug,
+            enquiries.c.answer_by,
+        )
+        .join(departments, departments.c.id == enquiries.c.department_id)
+        .order_by(enquiries.c.received_at.desc())
+        .limit(limit)
+    )
+    if status is not None:
+        wanted = wanted.where(enquiries.c.status == status)
+    if department:
+        wanted = wanted.where(departments.c.slug == department)
+    return [EnquiryRow(*row) for row in session.execute(wanted)]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A delivery as the queue shows it."""
+
+    id: int
+    ref: str
+    kind: str
+    recipient: str
+    state: DeliveryState
+    attempts: int
+    due_at: datetime
+    created_at: datetime
+    reason: str
+
+
+def queue(session: Session, *, limit: int = 200) -> list[DeliveryRow]:
+    """What is not accepted yet or has failed, the oldest first."""
+    unsettled = (
+        DeliveryState.QUEUED,
+        DeliveryState.SENDING,
+        DeliveryState.DEFERRED,
+        DeliveryState.FAILED,
+    )
+    found = session.execute(
+        sa.select(
+            deliveries.c.id,
+            enquiries.c.ref,
+            deliveries.c.kind,
+            deliveries.c.recipient,
+            deliveries.c.state,
+            deliveries.c.attempts,
+            deliveries.c.due_at,
+            deliveries.c.created_at,
+            deliveries.c.reason,
+        )
+        .outerjoin(enquiries, enquiries.c.id == deliveries.c.enquiry_id)
+        .where(deliveries.c.state.in_(unsettled))
+        .order_by(deliveries.c.id)
+        .limit(limit)
+    )
+    return [DeliveryRow(*row) for row in found]
+
+
+def attempts_of(session: Session, delivery_ids: Sequence[int]) -> list[Mapping[str, Any]]:
+    """Every try of these deliveries, the first first."""
+    return [
+        dict(row._mapping)
+        for row in session.execute(
+            sa.select(attempts)
+            .where(attempts.c.delivery_id.in_(delivery_ids))
+            .order_by(attempts.c.id)
+        )
+    ]

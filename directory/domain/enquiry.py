@@ -1,0 +1,194 @@
+"""What came in, where it went, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from directory.domain.numbers import PhoneNumber
+from directory.domain.values import EmailAddress
+
+# The number of the form a visitor filled in; raised when fields or their meaning change, so that
+# an enquiry can be read as it was meant.
+FORM_VERSION = 1
+
+
+class EnquiryStatus(StrEnum):
+    """Where an enquiry stands. "Needs attention" is a flag beside it, not a status."""
+
+    RECEIVED = "received"
+    ROUTED = "routed"
+    TAKEN = "taken"
+    ANSWERED = "answered"
+    CLOSED = "closed"
+    HELD = "held"
+    WITHDRAWN = "withdrawn"
+
+
+class ReplyBy(StrEnum):
+    EMAIL = "email"
+    PHONE = "phone"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a visitor sent, checked: every field is right or absent.
+
+    ``topic`` is a code or "", ``department`` a slug or ""; never both empty. ``language`` is the
+    page's, ``reply_language`` "en", "zh-Hans" or "any". ``phone_typed`` is the number as typed.
+    ``country`` is the visitor's hint (ISO 3166-1 alpha-2 or ""). ``source`` is the page the
+    visitor came from (the form's ``from``). ``form_token`` is the idempotency key, and
+    ``shown`` the department slug the destination panel named.
+    """
+
+    form_token: str
+    language: str
+    message: str
+    name: str
+    topic: str = ""
+    department: str = ""
+    subject: str = ""
+    organisation: str = ""
+    reply_by: ReplyBy = ReplyBy.EMAIL
+    email: EmailAddress | None = None
+    phone: PhoneNumber | None = None
+    phone_typed: str = ""
+    country: str = ""
+    reply_language: str = "any"
+    consent: str = ""
+    source: str = ""
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule made of an enquiry, in both languages.
+
+    ``rule`` is the rule's id and ``position`` its place, counted from 1; None and 0 for the steps
+    after the rules (the department chosen, the topic's, the desk).
+    """
+
+    rule: str | None
+    position: int
+    name: dict[str, str]
+    matched: bool
+    why: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": self.position or None,
+            "id": self.rule,
+            "name": self.name,
+            "matched": self.matched,
+            "why": self.why,
+        }
+
+
+@dataclass(eq=False, kw_only=True)
+class Decision:
+    """Where an enquiry was sent, by which rules, and what every rule had to say.
+
+    Never edited: a later move is another Decision. ``reason`` is "rule", "department", "topic",
+    "fallback" or, for a move by a person, "moved". ``rule`` is the position of the rule that
+    decided, None where none did. ``passed_over`` names departments whose own mailbox was not
+    live, so that their deputy or the desk received it.
+    """
+
+    reason: str
+    department_id: UUID
+    contact_point_id: UUID | None
+    recipient: str
+    rule_set: int
+    rule: int | None = None
+    rule_id: str | None = None
+    rule_name: dict[str, str] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    trace: list[dict[str, Any]] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    at: datetime | None = None
+    by: str = ""
+    id: int = 0
+    enquiry_id: int = 0
+
+
+@dataclass(eq=False, kw_only=True)
+class Enquiry:
+    """One enquiry: an immutable snapshot of what was sent, and where it stands now.
+
+    ``ref`` holds the eight symbols of the reference without prefix. ``form_token`` is the
+    idempotency key and ``body_hash`` tells the same body from another sent with it. ``version``
+    rises with every change of state; ``link_version`` when its links are spent.
+    ``answer_by`` is the instant (UTC) an answer is due.
+    """
+
+    ref: str
+    received_at: datetime
+    form_token: str
+    body_hash: str
+    language: str
+    message: str
+    name: str
+    topic: str = ""
+    topic_label: dict[str, str] = field(default_factory=dict)
+    chosen_department: str = ""
+    subject: str = ""
+    organisation: str = ""
+    reply_by: ReplyBy = ReplyBy.EMAIL
+    email: str = ""
+    phone: str = ""
+    phone_extension: str = ""
+    phone_typed: str = ""
+    country: str = ""
+    reply_language: str = "any"
+    consent: str = ""
+    source: str = ""
+    shown: str = ""
+    form_version: int = FORM_VERSION
+    status: EnquiryStatus = EnquiryStatus.RECEIVED
+    attention: str = ""
+    test: bool = False
+    department_id: UUID | None = None
+    answer_by: datetime | None = None
+    routed_at: datetime | None = None
+    version: int = 1
+    link_version: int = 1
+    id: int = 0
+
+    def accepted_by_department(self, at: datetime) -> bool:
+        """The department's mail was accepted by its server; True when that is news."""
+        if self.status is not EnquiryStatus.RECEIVED:
+            return False
+        self.status = EnquiryStatus.ROUTED
+        self.routed_at = at
+        self.version += 1
+        return True
+
+    def needs_attention(self, reason: str) -> None:
+        """Put it on the list an admin looks at first, with *reason* in one word or sentence."""
+        self.attention = reason
+        self.version += 1
+
+
+@dataclass(eq=False, kw_only=True)
+class Event:
+    """What happened to one subject, who did it, and what it was before and after.
+
+    Append only and chained: ``digest`` covers this event and the digest of the one before it on
+    the same subject, so that none can be changed, dropped or slipped in unseen. ``subject`` is
+    "enquiry:7K4M2QXD", "department:<uuid>" and so on. No personal data: those stay in the record.
+    """
+
+    at: datetime
+    subject: str
+    type: str
+    by: str = ""
+    note: str = ""
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    previous: str = ""
+    digest: str = ""
+    id: int = 0

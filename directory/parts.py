@@ -1,0 +1,89 @@
+"""Everything one process works with, put together once from the settings."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from babel import Locale
+from sqlalchemy.orm import Session
+
+from directory.adapters.db import Database
+from directory.adapters.jobs import Doorbell
+from directory.adapters.links import Signer
+from directory.adapters.queries import Published, load_published, published_key
+from directory.clock import Clock, clock_of
+from directory.domain.contacts import Localised
+from directory.settings import Settings
+
+
+class CountryNames(dict[str, Localised]):
+    """Countries by ISO 3166-1 alpha-2, named when asked for: Babel's lists are slow to load."""
+
+    def __missing__(self, code: str) -> Localised:
+        names = {
+            language: str(Locale.parse(tag).territories.get(code, code))
+            for language, tag in (("en", "en"), ("zh-Hans", "zh_Hans"))
+        }
+        self[code] = names
+        return names
+
+    def get(self, code: str, default: object = None) -> Localised:  # type: ignore[override]
+        return self[code]
+
+
+@dataclass(slots=True)
+class Parts:
+    """The settings, and what was built from them; one for all threads of a process."""
+
+    settings: Settings
+    db: Database
+    signer: Signer
+    doorbell: Doorbell
+    now: Clock
+    countries: CountryNames = field(default_factory=CountryNames)
+    # What pages keep between requests, each under the versions it was made from.
+    kept: dict[Any, Any] = field(default_factory=dict)
+    _published: Published | None = None
+    _loading: threading.Lock = field(default_factory=threading.Lock)
+
+    def published(self, session: Session, now: datetime) -> Published:
+        """The rules and routes that decide at *now*, as *session* sees them.
+
+        The key is asked in the transaction that decides; rules never change within a version.
+        """
+        key = published_key(session, now)
+        current = self._published
+        if current is not None and current.key == key:
+            return current
+        with self._loading:
+            if self._published is None or self._published.key != key:
+                # In a session of its own: what is shared must belong to no one's transaction.
+                with self.db.reading() as apart:
+                    self._published = load_published(
+                        apart, key, desk=self.settings.site.desk, country_names=self.countries
+                    )
+            return self._published
+
+    @property
+    def last_published(self) -> Published | None:
+        """What decided last, for when the database cannot be asked."""
+        return self._published
+
+    def let_go(self) -> None:
+        """Close what must not cross a fork; it opens again at its next use."""
+        self.db.dispose()
+        self.doorbell.close()
+
+
+def assemble(settings: Settings) -> Parts:
+    """The parts for *settings*; opens no connection yet."""
+    return Parts(
+        settings=settings,
+        db=Database(settings.database_url),
+        signer=Signer(*(key.get_secret_value() for key in settings.secret_key)),
+        doorbell=Doorbell(settings.var / "doorbell.db"),
+        now=clock_of(settings),
+    )

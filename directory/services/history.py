@@ -1,0 +1,82 @@
+"""What happened, kept so that it can be trusted: append only, each event chained to the last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from directory.adapters.db import events
+from directory.domain.enquiry import Enquiry, Event
+from directory.domain.ids import new_id
+
+
+def record(
+    session: Session,
+    subject: str,
+    type: str,
+    *,
+    now: datetime,
+    by: str = "",
+    note: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    first: bool = False,
+) -> Event:
+    """Add one event to the history of *subject*, in the caller's transaction.
+
+    *first* says that the subject is new, which spares the look for the event before. Two
+    transactions that both follow the same event cannot both commit.
+    """
+    last_id, previous = (0, "") if first else _last(session, subject)
+    event = Event(
+        # Later than the last, also within its millisecond and after the clock went back.
+        id=max(new_id(now), last_id + 1),
+        at=now,
+        subject=subject,
+        type=type,
+        by=by,
+        note=note,
+        before=before or {},
+        after=after or {},
+        previous=previous,
+    )
+    event.digest = digest(event)
+    session.add(event)
+    return event
+
+
+def about(enquiry: Enquiry) -> str:
+    """The subject under which an enquiry's events stand."""
+    return f"enquiry:{enquiry.ref}"
+
+
+def digest(event: Event) -> str:
+    """SHA-256 over the event as canonical JSON and the digest of the one before it."""
+    told = [
+        event.subject,
+        event.at.isoformat(timespec="microseconds"),
+        event.type,
+        event.by,
+        event.note,
+        event.before,
+        event.after,
+        event.previous,
+    ]
+    text = json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _last(session: Session, subject: str) -> tuple[int, str]:
+    session.flush()
+    found = session.execute(
+        sa.select(events.c.id, events.c.digest)
+        .where(events.c.subject == subject)
+        .order_by(events.c.id.desc())
+        .limit(1)
+    ).first()
+    return (found.id, found.digest) if found else (0, "")

@@ -1,0 +1,95 @@
+"""What a view needs to know of its request: the parts, the time, the language, the sender."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime
+from typing import cast
+
+from flask import current_app, g, request
+
+from directory.adapters.catalogue import gettext
+from directory.adapters.db import Database
+from directory.domain.contacts import LANGUAGES
+from directory.parts import Parts
+from directory.services.enquiries import Sender
+from directory.settings import Settings
+
+# A language as it stands in an address.
+SEGMENTS = {"en": "en", "zh-Hans": "zh-hans"}
+TAGS = {segment: tag for tag, segment in SEGMENTS.items()}
+
+
+def parts() -> Parts:
+    """Everything this process works with."""
+    return cast(Parts, current_app.extensions["directory"])
+
+
+def db() -> Database:
+    return parts().db
+
+
+def settings() -> Settings:
+    return parts().settings
+
+
+def now() -> datetime:
+    """The instant of this request: one and the same however often it is asked for."""
+    if "now" not in g:
+        g.now = parts().now()
+    return cast(datetime, g.now)
+
+
+def language() -> str:
+    """The language of the answer: the address says it, else the visitor's choice, else theirs."""
+    if "language" not in g:
+        first = request.path.split("/", 2)[1]
+        g.language = TAGS.get(first) or preferred_language()
+    return cast(str, g.language)
+
+
+def preferred_language() -> str:
+    """By ``?lang``, the cookie, Accept-Language, the site's first language, in this order."""
+    offered = settings().site.languages
+    for asked in (request.args.get("lang", ""), request.cookies.get("directory_lang", "")):
+        tag = TAGS.get(asked.lower(), asked)
+        if tag in offered:
+            return tag
+    for asked in request.accept_languages.values():
+        if asked.lower().split("-")[0] == "zh" and "zh-Hans" in offered:
+            return "zh-Hans"
+        if asked.lower().split("-")[0] == "en" and "en" in offered:
+            return "en"
+    return offered[0]
+
+
+def other_language(tag: str) -> str:
+    return LANGUAGES[1 - LANGUAGES.index(tag)]
+
+
+def _(text: str, **values: object) -> str:
+    """*text* in the language of this request, its ``%(name)s`` filled in."""
+    translated = gettext(language(), text)
+    return translated % values if values else translated
+
+
+def client_network(address: str) -> str:
+    """The network an address is counted with: /24 for IPv4, /64 for IPv6."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    prefix = 24 if ip.version == 4 else 64
+    return str(ipaddress.ip_network((ip, prefix), strict=False))
+
+
+def sender() -> Sender:
+    """Where this request comes from, as keyed hashes: no address is stored."""
+    address = request.remote_addr or ""
+    signer = parts().signer
+    return Sender(
+        address=signer.fingerprint("address", address),
+        network=signer.fingerprint("network", client_network(address)),
+    )

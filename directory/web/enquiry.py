@@ -1,0 +1,542 @@
+"""The enquiry form, and the visitor's page about what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+import structlog
+from babel import Locale
+from flask import (
+    Blueprint,
+    Response,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
+
+from directory.adapters.links import TokenState, link_in
+from directory.adapters.queries import (
+    Published,
+    decisions_of,
+    deliveries_of,
+    department_rows,
+    enquiry_by_ref,
+)
+from directory.domain.contacts import Department, localised
+from directory.domain.delivery import DeliveryKind, DeliveryState
+from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy
+from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
+from directory.domain.routing import Facts, decide, may_change
+from directory.domain.values import Reference
+from directory.services.enquiries import (
+    AlreadySent,
+    mask,
+    sent_before,
+    status_url,
+    submit_enquiry,
+)
+from directory.web import errors, present
+from directory.web.context import (
+    SEGMENTS,
+    TAGS,
+    _,
+    db,
+    language,
+    now,
+    parts,
+    sender,
+    settings,
+)
+from directory.web.forms import EnquiryForm
+from directory.web.public import months
+
+log = structlog.get_logger(__name__)
+
+bp = Blueprint("enquiry", __name__)
+
+# What the visitor wrote is shown in the browser that sent it, for this long.
+WRITTEN_SHOWN = timedelta(minutes=30)
+
+
+@bp.get("/<lang:lang>/enquiries/new")
+def new(lang: str) -> ResponseReturnValue:
+    """Without a topic or department: which topic? With one: the form."""
+    asked = {name: request.args.get(name, "")[:500] for name in ("topic", "department")}
+    with db().reading() as session:
+        published = parts().published(session, now())
+        if not any(asked.values()) and published.topics and "go" not in request.args:
+            return _topic_page(lang, published, problem=None)
+        if not any(asked.values()) and published.topics:
+            return _topic_page(lang, published, problem=InvalidValue("topic.required"))
+        form = _form(
+            lang,
+            session,
+            published,
+            MultiDict(
+                {
+                    **asked,
+                    "subject": request.args.get("subject", "")[:500],
+                    "from": request.args.get("from", "")[:500] or _referring_page(),
+                    "reply_language": lang,
+                }
+            ),
+        )
+        form.form_token.data = parts().signer.form_token(now())
+        problems = _unknown_choice(form)
+        return _form_page(lang, session, published, form, problems, status=200)
+
+
+@bp.get("/<lang:lang>/enquiries")
+def bare(lang: str) -> ResponseReturnValue:
+    """Somebody reloaded or bookmarked the address forms are posted to."""
+    return redirect(url_for("enquiry.new", lang=lang), 302)
+
+
+@bp.post("/<lang:lang>/enquiries")
+def send(lang: str) -> ResponseReturnValue:
+    """Check, keep, answer with the visitor's page."""
+    action = request.form.get("action", "send")
+    try:
+        if action == "change":
+            with db().reading() as session:
+                published = parts().published(session, now())
+                form = _form(lang, session, published, request.form)
+                _fresh_if_needed(form)
+                problems = _unknown_choice(form)
+                return _form_page(
+                    lang, session, published, form, problems, status=200, choosing=True
+                )
+        return _submit(lang)
+    except Unavailable as error:
+        log.error("enquiry.not_stored", cause=str(error))
+        return _unavailable(lang)
+
+
+def _submit(lang: str) -> ResponseReturnValue:
+    signer = parts().signer
+    token = request.form.get("form_token", "")
+    token_state = signer.read_form_token(token, now())
+    with db().reading() as session:
+        published = parts().published(session, now())
+        form = _form(lang, session, published, request.form)
+        problems = [] if form.validate() else form.problems()
+        if not problems:
+            submission = form.submission(consent=_consent(form))
+            # A used token is known before its age is judged: who presses twice, or comes back
+            # a day later, is shown what the first press did.
+            try:
+                if earlier := sent_before(session, submission):
+                    return _to_status(earlier)
+            except AlreadySent as error:
+                ref = Reference(error.enquiry.ref).display(settings().enquiry.reference_prefix)
+                problems = [("", InvalidValue("form.already_sent", ref=ref).text(lang))]
+                form.form_token.data = signer.form_token(now())
+        if token_state is not TokenState.VALID:
+            form.form_token.data = signer.form_token(now())
+            if not problems:
+                problems = [("", InvalidValue("form.expired").text(lang))]
+        if problems:
+            return _form_page(lang, session, published, form, problems, status=422)
+    try:
+        with db().writing() as session:
+            enquiry = submit_enquiry(
+                session,
+                submission,
+                published=parts().published(session, now()),
+                settings=settings(),
+                signer=signer,
+                now=now(),
+                sender=sender(),
+                held="honeypot" if (form.leave_blank.data or "").strip() else "",
+            )
+    except AlreadySent:
+        # Sent twice at once with different words: read again, it is known by now.
+        return _submit(lang)
+    except RateLimited as limited:
+        return _flooded(lang, form, limited)
+    parts().doorbell.ring()
+    return _to_status(enquiry)
+
+
+# Answers
+
+
+def _to_status(enquiry: Enquiry) -> Response:
+    target = status_url(enquiry, settings=settings(), signer=parts().signer)
+    path = target.removeprefix(settings().site.base_url)
+    response = redirect(f"{request.script_root}{path}?sent=1", 303)
+    response.headers["Cache-Control"] = "no-store"
+    response.set_cookie(
+        _written_cookie(enquiry.ref),
+        parts().signer.sign_value("written", enquiry.ref, now()),
+        max_age=int(WRITTEN_SHOWN.total_seconds()),
+        path=f"{request.script_root}/e/",
+        secure=settings().site.base_url.startswith("https:"),
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _written_cookie(ref: str) -> str:
+    return f"written_{ref}"
+
+
+def _unavailable(lang: str) -> Response:
+    """503 with the text still in the form; without the database, what can be shown from memory."""
+    response = None
+    try:
+        with db().reading() as session:
+            published = parts().published(session, now())
+            form = _form(lang, session, published, request.form)
+            _fresh_if_needed(form)
+            response = _form_page(
+                lang, session, published, form, [], status=503, unavailable=True
+            )
+    except Unavailable:
+        published = parts().last_published
+        if published is None:
+            return errors.answer(503)
+        form = _form(lang, None, published, request.form)
+        response = _form_page(lang, None, published, form, [], status=503, unavailable=True)
+    response.headers["Retry-After"] = "30"
+    return response
+
+
+def _flooded(lang: str, form: EnquiryForm, limited: RateLimited) -> Response:
+    with db().reading() as session:
+        published = parts().published(session, now())
+        desk = published.known(published.desk)
+        ring = present.phone_to_ring(desk, lang, settings()) if desk else None
+        again = limited.again_at.astimezone(ZoneInfo(settings().site.timezone))
+        text = InvalidValue(
+            "form.rate_limited",
+            n=limited.count,
+            time=f"{again:%H:%M}",
+            phone=ring["display"] if ring else settings().mail.from_,
+        ).text(lang)
+        response = _form_page(lang, session, published, form, [("", text)], status=429)
+    wait = (limited.again_at - now()).total_seconds()
+    response.headers["Retry-After"] = str(max(1, int(wait)))
+    return response
+
+
+def _topic_page(lang: str, published: Published, *, problem: InvalidValue | None) -> Response:
+    carried = [(n, request.args[n]) for n in ("subject", "from") if request.args.get(n)]
+    page = render_template(
+        "public/enquiry_topic.html",
+        groups=present.topic_groups(published, lang, settings()),
+        chosen="",
+        errors=[("f-topic", problem.text(lang))] if problem else [],
+        next_url=url_for("enquiry.new", lang=lang),
+        carried=carried,
+    )
+    return make_response(page, 422 if problem else 200)
+
+
+def _form_page(
+    lang: str,
+    session: Session | None,
+    published: Published,
+    form: EnquiryForm,
+    problems: list[tuple[str, str]],
+    *,
+    status: int,
+    choosing: bool = False,
+    unavailable: bool = False,
+) -> Response:
+    heading = _where(lang, session, published, form)
+    form.shown.data = heading.panel["department"]
+    rows = department_rows(session) if session is not None else []
+    page = render_template(
+        "public/enquiry.html",
+        form=form,
+        errors=problems,
+        destination=heading.panel,
+        topic_groups=present.topic_groups(published, lang, settings()),
+        departments=[(row.slug, localised(row.name, lang)[0], row.depth) for row in rows],
+        countries=_countries(lang),
+        action_url=url_for("enquiry.send", lang=lang),
+        action_url_in=lambda tag: url_for("enquiry.send", lang=tag),
+        ring=heading.ring,
+        ring_open=heading.ring_open,
+        keep_months=months(settings().privacy.retention_days),
+        rights_url=url_for("public.privacy", lang=lang),
+        unavailable=unavailable,
+        form_off=False,
+        dpo_texts=_consent_texts(heading.department, lang),
+        choosing=choosing,
+        robots="noindex" if status != 200 else "",
+        here=url_for("enquiry.new", lang=lang),
+    )
+    response = make_response(page, status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    panel: dict[str, Any]
+    department: Department
+    ring: Any
+    ring_open: Any
+
+
+def _where(
+    lang: str, session: Session | None, published: Published, form: EnquiryForm
+) -> _Heading:
+    """Where the form as it stands would go: the same ``decide`` that is asked when it is sent."""
+    facts = Facts(
+        topic=form.topic.data or "",
+        department=form.department.data or "",
+        reply_language=form.reply_language.data or "any",
+        country=(form.country.data or "").upper(),
+        text=f"{form.subject.data or ''}\n{form.message.data or ''}",
+        complete=False,
+    )
+    if session is None:
+        routes = published.routes
+    else:
+        routes = published.routes_with(session, facts.department)
+    decision = decide(facts, published.rules, routes)
+    department = (
+        published.department_of(session, decision)
+        if session is not None
+        else published.known(published.desk)
+    )
+    if department is None:
+        raise Unavailable("no desk")
+    topic = published.topic(facts.topic)
+    panel = present.destination(
+        department,
+        topic,
+        language=lang,
+        now=now(),
+        settings=settings(),
+        certain=not may_change(facts, published.rules, routes),
+        rule_text=_rule_text(decision, lang),
+    )
+    ring = present.phone_to_ring(department, lang, settings())
+    desk = published.known(published.desk)
+    answering = department if ring else desk
+    if ring is None and desk is not None:
+        ring = present.phone_to_ring(desk, lang, settings())
+    ring_open = present.open_state(answering, lang, now(), settings()) if answering else None
+    return _Heading(panel, department, ring, ring_open)
+
+
+def _rule_text(decision: Decision, lang: str) -> str:
+    if decision.reason != "rule":
+        return ""
+    return _("Because %(why)s.", why=localised(decision.why, lang)[0])
+
+
+# The form
+
+
+def _form(
+    lang: str,
+    session: Session | None,
+    published: Published,
+    data: MultiDict[str, str] | Mapping[str, str],
+) -> EnquiryForm:
+    consent = settings().privacy.consent == "checkbox"
+
+    def department_offered(slug: str) -> bool:
+        if session is None:
+            return published.known(slug) is not None
+        return published.department(session, slug) is not None
+
+    form = EnquiryForm(
+        data,
+        language=lang,
+        topic_offered=lambda code: published.topic(code) is not None,
+        department_offered=department_offered,
+        is_country=lambda code: code in phonenumbers.SUPPORTED_REGIONS,
+        default_country=settings().site.default_country,
+        smtputf8=settings().mail.smtputf8,
+        consent=consent,
+    )
+    if not form.reply_by.data:
+        form.reply_by.data = ReplyBy.EMAIL.value
+    if not form.reply_language.data:
+        form.reply_language.data = lang
+    return form
+
+
+def _unknown_choice(form: EnquiryForm) -> list[tuple[str, str]]:
+    """Errors of topic and department alone: the rest of the form is still being written."""
+    for name in ("topic", "department"):
+        form[name].validate(form, [getattr(form, f"validate_{name}")])
+    return [(f"f-{n}", str(error)) for n in ("topic", "department") for error in form[n].errors]
+
+
+def _fresh_if_needed(form: EnquiryForm) -> None:
+    """Keep a token that is still good, so that a second press stays one enquiry."""
+    signer = parts().signer
+    state = signer.read_form_token(form.form_token.data or "", now())
+    if state is not TokenState.VALID:
+        form.form_token.data = signer.form_token(now())
+
+
+def _consent(form: EnquiryForm) -> str:
+    if settings().privacy.consent == "checkbox":
+        return "checkbox 1"
+    return "notice 1"
+
+
+def _consent_texts(department: Department, lang: str) -> dict[str, str]:
+    return {
+        "consent": _(
+            "I agree that %(name)s uses my details to answer me.",
+            name=localised(department.name, lang)[0],
+        )
+    }
+
+
+@cache
+def _countries(lang: str) -> list[tuple[str, str]]:
+    territories = Locale.parse("zh_Hans" if lang == "zh-Hans" else "en").territories
+    found = [(code, str(territories.get(code, code))) for code in phonenumbers.SUPPORTED_REGIONS]
+    if lang == "zh-Hans":
+        from pypinyin import lazy_pinyin
+
+        return sorted(found, key=lambda pair: lazy_pinyin(pair[1]))
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _referring_page() -> str:
+    referrer = request.referrer or ""
+    return referrer if referrer.startswith(settings().site.base_url) else ""
+
+
+# The visitor's page
+
+
+@bp.get("/e/<token>")
+def status(token: str) -> ResponseReturnValue:
+    """Where the enquiry is. Somebody else may hold the link: no name, no address, no message."""
+    link = link_in(token)
+    with db().reading() as session:
+        try:
+            enquiry = enquiry_by_ref(session, link.symbols)
+        except NotFound:
+            raise LinkRefused("forged") from None
+        parts().signer.read_status_token(token, enquiry.link_version)
+        published = parts().published(session, now())
+        decision = decisions_of(session, enquiry)[-1]
+        department = session.get_one(Department, enquiry.department_id)
+        topic = published.topic(enquiry.topic)
+        lang = _language_of_status(enquiry)
+        own = _is_own_browser(enquiry)
+        receipts = [
+            delivery
+            for delivery in deliveries_of(session, enquiry)
+            if delivery.kind is DeliveryKind.ACKNOWLEDGEMENT
+        ]
+        desk = published.known(published.desk)
+    ring = present.phone_to_ring(department, lang, settings())
+    if ring is None and desk is not None:
+        ring = present.phone_to_ring(desk, lang, settings())
+    zone = department.timezone or settings().site.timezone
+    place = present.place_in_zone(department, settings(), lang)
+
+    def at(instant: datetime) -> dict[str, str]:
+        return present.moment(instant, zone, place, lang)
+
+    answer_by = at(enquiry.answer_by) if enquiry.answer_by else None
+    waiting = enquiry.status in {
+        EnquiryStatus.RECEIVED,
+        EnquiryStatus.ROUTED,
+        EnquiryStatus.TAKEN,
+        EnquiryStatus.HELD,
+    }
+    name = localised(department.name, lang)[0]
+    expected = _("Expected by %(time)s", time=answer_by["text"]) if answer_by and waiting else ""
+    panel = present.destination(
+        department, topic, language=lang, now=now(), settings=settings(), certain=True
+    )
+    sent = own and request.args.get("sent") == "1"
+    mailed = [d for d in receipts if d.state is not DeliveryState.FAILED]
+    page = render_template(
+        "public/status.html",
+        ref=Reference(enquiry.ref).display(settings().enquiry.reference_prefix),
+        status="received" if enquiry.status is EnquiryStatus.HELD else enquiry.status.value,
+        sent=sent or request.args.get("sent") == "1",
+        destination=panel,
+        moved_text=_moved_text(enquiry, department, decision, lang),
+        answer_by=answer_by if waiting and enquiry.reply_by is not ReplyBy.NONE else None,
+        late_text="",
+        ring=ring,
+        receipt=mask(enquiry.email) if own and mailed else None,
+        steps=present.steps(enquiry, name, at, expected),
+        written=_written(enquiry, lang, at) if own else None,
+        acts=[],
+        erased_text="",
+        department_url=present.department_url(department.slug, lang),
+        home_url=url_for("public.home", lang=lang),
+        robots="noindex",
+    )
+    response = make_response(page)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _language_of_status(enquiry: Enquiry) -> str:
+    """The page's own address has no language: as asked for, else as the visitor wrote."""
+    asked = request.args.get("lang", "").lower()
+    lang = TAGS.get(asked, enquiry.language)
+    g.language = lang = lang if lang in SEGMENTS else language()
+    return lang
+
+
+def _is_own_browser(enquiry: Enquiry) -> bool:
+    signed = request.cookies.get(_written_cookie(enquiry.ref), "")
+    try:
+        told = parts().signer.read_value("written", signed, now(), max_age=WRITTEN_SHOWN)
+    except LinkRefused:
+        return False
+    return bool(told == enquiry.ref)
+
+
+def _moved_text(
+    enquiry: Enquiry, department: Department, decision: Decision, lang: str
+) -> str:
+    """Said when it went elsewhere than the form showed."""
+    if not enquiry.shown or enquiry.shown == department.slug:
+        return ""
+    return _(
+        "We sent it to %(name)s instead, because %(why)s.",
+        name=localised(department.name, lang)[0],
+        why=localised(decision.why, lang)[0],
+    )
+
+
+def _written(enquiry: Enquiry, lang: str, at: Any) -> dict[str, Any]:
+    rows = [
+        (_("Topic"), localised(enquiry.topic_label, lang)[0]),
+        (_("Subject"), enquiry.subject),
+        (_("Message"), enquiry.message),
+        (_("Name"), enquiry.name),
+        (_("Email"), mask(enquiry.email)),
+        (_("Phone"), enquiry.phone_typed),
+        (_("Organisation"), enquiry.organisation),
+    ]
+    return {
+        "rows": [{"label": label, "text": text} for label, text in rows if text],
+        "until": at(enquiry.received_at + WRITTEN_SHOWN),
+    }
+

@@ -1,0 +1,202 @@
+"""Every form, borrowing its rules from the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wtforms import Form, StringField
+from wtforms.fields import Field
+from wtforms.validators import StopValidation
+
+from directory.domain import text
+from directory.domain.enquiry import ReplyBy, Submission
+from directory.domain.errors import InvalidValue
+from directory.domain.numbers import PhoneNumber
+from directory.domain.values import EmailAddress
+
+LONGEST_SOURCE = 500
+
+REPLY_LANGUAGES = ("en", "zh-Hans", "any")
+
+
+class CodedError(StopValidation):
+    """A field's error with its stable code; the sentence is in the form's language."""
+
+    def __init__(self, error: InvalidValue, language: str) -> None:
+        self.code = error.code
+        super().__init__(error.text(language))
+
+
+class DirectoryForm(Form):
+    """A form whose values, right or wrong, are kept as typed, and whose errors have codes.
+
+    ``values`` holds what was read: the checked values by field name, once validate() is True.
+    """
+
+    def __init__(self, formdata: Any = None, *, language: str, **kwargs: Any) -> None:
+        self.language = language
+        self.values: dict[str, Any] = {}
+        self.codes: dict[str, str] = {}
+        super().__init__(formdata, **kwargs)
+
+    def read(self, field: Field, parse: Callable[[str], Any]) -> Any:
+        """Put ``parse(what was typed)`` into ``values``, or its error to the field."""
+        try:
+            value = parse(field.data or "")
+        except InvalidValue as error:
+            self.refuse(field, error)
+        else:
+            self.values[field.name] = value
+            return value
+
+    def refuse(self, field: Field, error: InvalidValue) -> None:
+        """Give *field* this error, and stop looking at it."""
+        self.codes[field.name] = error.code
+        raise CodedError(error, self.language)
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Every error as (control id, sentence), in the order of the form."""
+        return [(f"f-{field.name}", str(error)) for field in self for error in field.errors]
+
+
+class EnquiryForm(DirectoryForm):
+    """What a visitor fills in; the field names are those of the API.
+
+    *offers* answers whether a topic code and a department slug are offered now. *smtputf8* says
+    whether addresses with non-Latin local parts can be sent to. *consent* and *transfer* ask for
+    the boxes; *transfer* holds what the sentence names.
+    """
+
+    topic = StringField()
+    department = StringField()
+    message = StringField()
+    subject = StringField()
+    name = StringField()
+    reply_by = StringField(default=ReplyBy.EMAIL.value)
+    email = StringField()
+    phone = StringField()
+    country = StringField()
+    organisation = StringField()
+    reply_language = StringField()
+    consent = StringField()
+    consent_transfer = StringField()
+    form_token = StringField()
+    leave_blank = StringField()
+    from_ = StringField(name="from")
+    shown = StringField()
+
+    def __init__(
+        self,
+        formdata: Any = None,
+        *,
+        language: str,
+        topic_offered: Callable[[str], bool],
+        department_offered: Callable[[str], bool],
+        is_country: Callable[[str], bool],
+        default_country: str,
+        smtputf8: bool = False,
+        consent: bool = False,
+        transfer: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.topic_offered = topic_offered
+        self.department_offered = department_offered
+        self.is_country = is_country
+        self.default_country = default_country
+        self.smtputf8 = smtputf8
+        self.transfer = transfer
+        super().__init__(formdata, language=language, **kwargs)
+        if not consent:
+            del self.consent
+        if not transfer:
+            del self.consent_transfer
+
+    def validate_topic(self, field: Field) -> None:
+        code = (field.data or "").strip()
+        if not code and not (self.department.data or "").strip():
+            self.refuse(field, InvalidValue("topic.required"))
+        if code and not self.topic_offered(code):
+            self.refuse(field, InvalidValue("topic.unknown"))
+        self.values["topic"] = code
+
+    def validate_department(self, field: Field) -> None:
+        slug = (field.data or "").strip()
+        if slug and not self.department_offered(slug):
+            self.refuse(field, InvalidValue("choice.unknown"))
+        self.values["department"] = slug
+
+    def validate_message(self, field: Field) -> None:
+        self.read(field, text.message_text)
+
+    def validate_subject(self, field: Field) -> None:
+        self.read(field, text.subject_text)
+
+    def validate_name(self, field: Field) -> None:
+        self.read(field, text.person_name)
+
+    def validate_organisation(self, field: Field) -> None:
+        self.read(field, text.organisation_text)
+
+    def validate_reply_by(self, field: Field) -> None:
+        choice = field.data or ReplyBy.EMAIL.value
+        if choice not in {way.value for way in ReplyBy}:
+            self.refuse(field, InvalidValue("choice.unknown"))
+        self.values["reply_by"] = ReplyBy(choice)
+
+    def validate_email(self, field: Field) -> None:
+        if (field.data or "").strip():
+            self.read(field, lambda typed: EmailAddress.parse(typed, smtputf8=self.smtputf8))
+        elif (self.reply_by.data or ReplyBy.EMAIL) == ReplyBy.EMAIL:
+            self.refuse(field, InvalidValue("email.required"))
+
+    def validate_phone(self, field: Field) -> None:
+        country = (self.country.data or "").strip().upper()
+        region = country if self.is_country(country) else self.default_country
+        if (field.data or "").strip():
+            self.read(field, lambda typed: PhoneNumber.parse(typed, region=region))
+        elif self.reply_by.data == ReplyBy.PHONE:
+            self.refuse(field, InvalidValue("phone.required"))
+
+    def validate_country(self, field: Field) -> None:
+        country = (field.data or "").strip().upper()
+        if country and not self.is_country(country):
+            self.refuse(field, InvalidValue("choice.unknown"))
+        self.values["country"] = country
+
+    def validate_reply_language(self, field: Field) -> None:
+        choice = field.data or "any"
+        if choice not in REPLY_LANGUAGES:
+            self.refuse(field, InvalidValue("choice.unknown"))
+        self.values["reply_language"] = choice
+
+    def validate_consent(self, field: Field) -> None:
+        if field.data != "yes":
+            self.refuse(field, InvalidValue("consent.required"))
+
+    def validate_consent_transfer(self, field: Field) -> None:
+        if field.data != "yes":
+            self.refuse(field, InvalidValue("consent_transfer.required", **(self.transfer or {})))
+
+    def submission(self, *, consent: str) -> Submission:
+        """What was sent, once validate() is True; *consent* names the texts agreed to."""
+        values = self.values
+        return Submission(
+            form_token=self.form_token.data or "",
+            language=self.language,
+            topic=values["topic"],
+            department=values["department"],
+            subject=values["subject"],
+            message=values["message"],
+            name=values["name"],
+            organisation=values["organisation"],
+            reply_by=values["reply_by"],
+            email=values.get("email"),
+            phone=values.get("phone"),
+            phone_typed=(self.phone.data or "").strip(),
+            country=values["country"],
+            reply_language=values["reply_language"],
+            consent=consent,
+            source=(self.from_.data or "")[:LONGEST_SOURCE],
+            shown=(self.shown.data or "")[:80],
+        )

@@ -1,0 +1,463 @@
+"""Records as pages show them, in one language: what the templates are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from flask import url_for
+
+from directory.adapters.queries import DepartmentRow, Published
+from directory.domain.contacts import (
+    PHONE_KINDS,
+    ContactPoint,
+    Department,
+    PointKind,
+    Topic,
+    localised,
+)
+from directory.domain.enquiry import Enquiry
+from directory.domain.hours_words import (
+    closed_in_words,
+    opens_in_words,
+    plain_week,
+    utc_offset,
+    week_table,
+)
+from directory.domain.values import PhoneNumber, PostalAddress, ServiceNumber
+from directory.domain.when import format_day
+from directory.services.contacts import hours_of, place_of, reply_days_of
+from directory.settings import Settings
+from directory.web.context import SEGMENTS, _, other_language, parts
+
+CLOSURES_AHEAD_DAYS = 45
+
+
+def segment(language: str) -> str:
+    """*language* as it stands in an address."""
+    return SEGMENTS[language]
+
+
+def department_url(slug: str, language: str) -> str:
+    return url_for("public.department", lang=language, slug=slug)
+
+
+def write_url(language: str, *, topic: str = "", department: str = "") -> str:
+    given = {"topic": topic or None, "department": department or None}
+    return url_for("enquiry.new", lang=language, **given)
+
+
+# Instants
+
+
+def moment(instant: datetime, zone: str, place: str, language: str) -> dict[str, str]:
+    """A point in time as the template macro ``moment`` shows it."""
+    local = instant.astimezone(ZoneInfo(zone))
+    offset = utc_offset(zone, instant)
+    if language == "zh-Hans":
+        text = f"{format_day(local, language)}{local:%H:%M}"
+        where = f"{place}时间，{offset}" if place else offset
+    else:
+        text = f"{format_day(local, language)}, {local:%H:%M}"
+        where = f"{place}, {offset}" if place else offset
+    return {"datetime": local.isoformat(timespec="minutes"), "text": text, "zone": where}
+
+
+def place_in_zone(department: Department | None, settings: Settings, language: str) -> str:
+    """The town whose time is meant: the department's, else the city in the zone's own name."""
+    if department and (place := place_of(department, language)):
+        return place
+    zone = (department.timezone if department else "") or settings.site.timezone
+    return zone.rpartition("/")[2].replace("_", " ") if "/" in zone else ""
+
+
+# Ways to reach a department
+
+
+def way(point: ContactPoint, language: str, settings: Settings) -> dict[str, Any]:
+    """One contact point as a row of "Ways to reach us"."""
+    label = localised(point.label, language)[0] or default_label(point.kind)
+    shown: dict[str, Any] = {
+        "kind": point.kind.value,
+        "label": label,
+        "display": "",
+        "extension_text": "",
+        "national": "",
+        "national_region_name": "",
+        "uri": "",
+        "email": "",
+        "address_lines": [],
+        "copy_text": "",
+        "languages_text": _languages(point.languages, language),
+        "note": localised(point.note, language)[0],
+        "map_links": [],
+    }
+    if point.kind is PointKind.SERVICE:
+        number = ServiceNumber(point.value, settings.site.default_country)
+        shown |= {"display": number.digits, "uri": number.uri, "copy_text": number.digits}
+        if not shown["note"]:
+            country = parts().countries[number.region][language]
+            shown["note"] = _("Only from %(country)s", country=country)
+    elif point.kind in PHONE_KINDS:
+        shown |= _phone(point, language)
+    elif point.kind is PointKind.EMAIL:
+        shown |= {"email": point.value, "copy_text": point.value}
+    elif point.kind is PointKind.PHYSICAL:
+        lines = address_lines(point, language)
+        shown |= {
+            "kind": "visiting",
+            "address_lines": lines,
+            "copy_text": "\n".join(lines),
+            "map_links": _maps(point, language),
+        }
+    elif point.kind is PointKind.POSTAL:
+        lines = address_lines(point, language)
+        shown |= {"address_lines": lines, "copy_text": "\n".join(lines)}
+    return shown
+
+
+def _phone(point: ContactPoint, language: str) -> dict[str, Any]:
+    number = PhoneNumber(point.value, point.extension)
+    shown = number.display(language)
+    region = number.region
+    national = number.national
+    if region == "CN":
+        # As written in China: the area code, a hyphen, the subscriber's number.
+        national = national.replace(" ", "-", 1)
+    return {
+        "display": number.international,
+        "extension_text": shown.removeprefix(number.international).strip(),
+        "national": national,
+        "national_region_name": parts().countries[region][language] if len(region) == 2 else "",
+        # Nobody should ring a fax by touching it.
+        "uri": "" if point.kind is PointKind.FAX else number.uri,
+        "copy_text": shown,
+    }
+
+
+def default_label(kind: PointKind) -> str:
+    """What a contact point is called that has no label of its own."""
+    return {
+        PointKind.VOICE: _("Phone"),
+        PointKind.FAX: _("Fax"),
+        PointKind.MOBILE: _("Mobile"),
+        PointKind.TEXT: _("Text messages"),
+        PointKind.SERVICE: _("Service number"),
+        PointKind.EMAIL: _("Email"),
+        PointKind.PHYSICAL: _("Visit"),
+        PointKind.POSTAL: _("Post"),
+        PointKind.WEBSITE: _("Website"),
+    }[kind]
+
+
+def _languages(tags: Sequence[str], language: str) -> str:
+    if not tags:
+        return ""
+    names = {"en": _("English"), "zh-Hans": _("Chinese")}
+    said = [names.get(tag, tag) for tag in tags]
+    if language == "zh-Hans":
+        return _("%(languages)s spoken", languages="和".join(said))
+    return _("%(languages)s spoken", languages=" and ".join(said))
+
+
+def address_lines(point: ContactPoint, language: str) -> list[str]:
+    """A postal address as its language and country write it."""
+    return PostalAddress.from_parts(point.address).formatted(language)
+
+
+def _maps(point: ContactPoint, language: str) -> list[dict[str, str]]:
+    lines = address_lines(point, language)
+    wanted = quote("".join(lines) if language == "zh-Hans" else ", ".join(lines))
+    open_street_map = {
+        "label": "OpenStreetMap",
+        "url": f"https://www.openstreetmap.org/search?query={wanted}",
+    }
+    if point.address.get("country") != "CN":
+        return [open_street_map]
+    chinese = quote("".join(address_lines(point, "zh-Hans")))
+    # Searched by words and not by coordinates, so that no datum (GCJ-02, WGS-84) is to be told.
+    amap = {"label": _("Amap"), "url": f"https://www.amap.com/search?query={chinese}"}
+    return [amap, open_street_map] if language == "zh-Hans" else [open_street_map, amap]
+
+
+def phone_to_ring(department: Department, language: str, settings: Settings) -> Any:
+    """The first number of *department* that somebody answers, or None."""
+    for point in department.public_points(*PHONE_KINDS - {PointKind.FAX, PointKind.TEXT}):
+        return way(point, language, settings)
+    return None
+
+
+# Hours
+
+
+def open_state(
+    department: Department, language: str, now: datetime, settings: Settings
+) -> dict[str, str] | None:
+    """Whether somebody is there, and until or from when."""
+    hours = hours_of(department, settings=settings)
+    if hours is None:
+        return None
+    state = hours.state_at(now)
+    place = place_in_zone(department, settings, language)
+    at = state.changes_at.astimezone(ZoneInfo(hours.timezone)) if state.changes_at else None
+    if state.open:
+        text = ""
+        if at is not None:
+            text = _("until %(time)s in %(place)s", time=f"{at:%H:%M}", place=place)
+            if not place:
+                text = _("until %(time)s", time=f"{at:%H:%M}")
+        return {"state": "open", "text": text, "at": at.isoformat() if at else ""}
+    return {
+        "state": "holiday" if state.holiday else "closed",
+        "text": opens_in_words(hours, now, language),
+        "at": at.isoformat() if at else "",
+    }
+
+
+def hours_table(
+    department: Department, language: str, now: datetime, settings: Settings
+) -> dict[str, Any] | None:
+    """The week, the zone and what is coming."""
+    hours = hours_of(department, settings=settings)
+    if hours is None:
+        return None
+    today = now.astimezone(ZoneInfo(hours.timezone)).date()
+    place = place_in_zone(department, settings, language)
+    offset = utc_offset(hours.timezone, now)
+    if language == "zh-Hans":
+        zone = f"{place}时间，{offset}" if place else offset
+    else:
+        zone = f"{place} time, {offset}" if place else offset
+    return {
+        "rows": [
+            {"label": row.days, "text": row.hours, "today": row.today}
+            for row in week_table(hours, today, language)
+        ],
+        "zone_text": zone,
+        "closures": [
+            closed_in_words(period, language)
+            for period in hours.upcoming_closures(today, CLOSURES_AHEAD_DAYS)
+        ],
+    }
+
+
+def hours_line(
+    department: Department, language: str, now: datetime, settings: Settings
+) -> str:
+    """The hours in one line for the foot of every page: "Mon to Fri 09:00–17:30 (Nanjing, UTC+8)"."""
+    hours = hours_of(department, settings=settings)
+    if hours is None:
+        return ""
+    today = now.astimezone(ZoneInfo(hours.timezone)).date()
+    rows = [row for row in plain_week(hours, today, language) if not row.closed]
+    place = place_in_zone(department, settings, language)
+    offset = utc_offset(hours.timezone, now)
+    if language == "zh-Hans":
+        said = "；".join(f"{row.days} {row.hours}" for row in rows)
+        return f"{said}（{place}时间，{offset}）" if place else f"{said}（{offset}）"
+    said = "; ".join(f"{row.days}, {row.hours}" for row in rows)
+    return f"{said} ({place}, {offset})" if place else f"{said} ({offset})"
+
+
+# Pages
+
+
+def department_view(
+    department: Department,
+    *,
+    language: str,
+    now: datetime,
+    settings: Settings,
+    parents: Iterable[DepartmentRow],
+    children: Iterable[DepartmentRow],
+    topics: Iterable[Topic],
+    slugs: dict[UUID, str] | None = None,
+) -> dict[str, Any]:
+    """The department page."""
+    name, name_language = localised(department.name, language)
+    other = other_language(name_language)
+    checked = _checked(department)
+    stale_before = (now - timedelta(days=settings.verify.warn_after_days)).date()
+    phones = [point for point in department.points if point.kind in PHONE_KINDS]
+    public = department.public_points()
+    return {
+        "slug": department.slug,
+        "name": name,
+        "other_name": department.name.get(other, ""),
+        "other_lang": other,
+        "summary": localised(department.summary, language)[0],
+        "not_here": localised(department.not_here, language)[0],
+        "open": open_state(department, language, now, settings),
+        "reply_days": reply_days_of(department, None, settings=settings),
+        "ways": [way(point, language, settings) for point in public if point.kind is not PointKind.WEBSITE],
+        "hours": hours_table(department, language, now, settings),
+        "parents": [_link(row, language) for row in parents],
+        "children": [_link(row, language) for row in children],
+        "topics": [
+            {
+                "label": localised(topic.label, language)[0],
+                "url": write_url(language, topic=topic.code),
+            }
+            for topic in topics
+        ],
+        "checked_on": checked,
+        "stale": bool(checked and checked < stale_before),
+        "write_url": write_url(language, department=department.slug),
+        "status": department.status.value,
+        "place": place_of(department, language),
+        "closed": None,
+        "unpublished_phone": bool(phones)
+        and not any(point.kind in PHONE_KINDS for point in public),
+    }
+
+
+def _checked(department: Department) -> date | None:
+    """The oldest date among what is shown: the page is as checked as its least checked value."""
+    dates = [point.verified_at for point in department.public_points()]
+    known = [day.date() for day in dates if day is not None]
+    return min(known) if known and len(known) == len(dates) else None
+
+
+def _link(row: DepartmentRow, language: str) -> dict[str, str]:
+    name, named_in = localised(row.name, language)
+    other = other_language(named_in)
+    return {
+        "name": name,
+        "url": department_url(row.slug, language),
+        "other_name": row.name.get(other, ""),
+        "other_lang": other,
+    }
+
+
+def tree(
+    rows: Sequence[DepartmentRow],
+    language: str,
+    *,
+    phones: dict[UUID, Any] | None = None,
+    summaries: dict[UUID, str] | None = None,
+) -> list[dict[str, Any]]:
+    """Rows in reading order as nested nodes."""
+    top: list[dict[str, Any]] = []
+    path: list[dict[str, Any]] = []
+    for row in rows:
+        node: dict[str, Any] = {
+            **_link(row, language),
+            "slug": row.slug,
+            "phone": (phones or {}).get(row.id),
+            "summary": (summaries or {}).get(row.id, ""),
+            "children": [],
+        }
+        del path[row.depth :]
+        (path[-1]["children"] if path else top).append(node)
+        path.append(node)
+    return top
+
+
+def topic_groups(
+    published: Published, language: str, settings: Settings
+) -> list[dict[str, Any]]:
+    """The topics offered, under their headings in the order of the first of each."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for topic in published.topics.values():
+        route = published.routes.topics[topic.code]
+        target = published.routes.targets.get(route.department)
+        department = None
+        if target is not None:
+            department = published.known(target.slug)
+        groups.setdefault(localised(topic.group, language)[0], []).append(
+            {
+                "code": topic.code,
+                "label": localised(topic.label, language)[0],
+                "hint": localised(topic.hint, language)[0],
+                "department": localised(target.name, language)[0] if target else "",
+                "reply_days": reply_days_of(department, topic, settings=settings)
+                if department
+                else settings.sla.target_working_days,
+                "url": write_url(language, topic=topic.code),
+            }
+        )
+    return [{"label": label, "topics": topics} for label, topics in groups.items()]
+
+
+def destination(
+    department: Department,
+    topic: Topic | None,
+    *,
+    language: str,
+    now: datetime,
+    settings: Settings,
+    certain: bool,
+    rule_text: str = "",
+) -> dict[str, Any]:
+    """Where an enquiry goes, for ``#destination``."""
+    notice = ""
+    state = open_state(department, language, now, settings)
+    if state is not None and state["state"] != "open":
+        notice = _("Closed now; %(opens)s", opens=state["text"]) if state["text"] else ""
+        if state["state"] == "holiday":
+            notice = _("On holiday; %(opens)s", opens=state["text"]) if state["text"] else ""
+    return {
+        "department": department.slug,
+        "name": localised(department.name, language)[0],
+        "place": place_of(department, language),
+        "reply_days": reply_days_of(department, topic, settings=settings),
+        "certain": certain,
+        "url": department_url(department.slug, language),
+        "rule_text": rule_text,
+        "notice": notice,
+    }
+
+
+def desk(
+    department: Department | None, *, language: str, now: datetime, settings: Settings
+) -> dict[str, Any] | None:
+    """The help block at the foot of every page."""
+    if department is None:
+        return None
+    mailboxes = department.public_points(PointKind.EMAIL)
+    return {
+        "name": localised(department.name, language)[0],
+        "phone": phone_to_ring(department, language, settings),
+        "email": mailboxes[0].value if mailboxes else "",
+        "hours_line": hours_line(department, language, now, settings),
+        "url": department_url(department.slug, language),
+    }
+
+
+def steps(
+    enquiry: Enquiry, department_name: str, at: Any, expected: str
+) -> list[dict[str, Any]]:
+    """Where an enquiry is: the steps behind it, the one it is at, those to come.
+
+    *at* makes a Moment of an instant; *expected* says by when an answer is due.
+    """
+    words = [
+        ("received", _("Received"), enquiry.received_at, ""),
+        (
+            "routed",
+            _("With %(name)s", name=department_name),
+            enquiry.routed_at,
+            _("Their mail server accepted it.") if enquiry.routed_at else "",
+        ),
+        ("answered", _("Answered"), None, expected),
+        ("closed", _("Closed"), None, ""),
+    ]
+    order = ["received", "routed", "answered", "closed"]
+    stands = {"taken": "routed", "held": "received"}.get(enquiry.status, enquiry.status.value)
+    here = order.index(stands) if stands in order else 0
+    shown = []
+    for index, (_name, label, instant, detail) in enumerate(words):
+        state = "done" if index < here else "current" if index == here else "todo"
+        shown.append(
+            {
+                "label": label,
+                "at": at(instant) if instant else None,
+                "detail": detail,
+                "state": state,
+            }
+        )
+    return shown

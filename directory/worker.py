@@ -1,0 +1,287 @@
+"""Claims, sends, records; as many of them as you like.
+
+One round: reserve a few deliveries (one commit), compose and keep their bytes (one commit), then
+send each and commit its result before the next DATA. No transaction is open while the mail
+server is waited for. Killed at any instant, a worker leaves claims that lapse by themselves.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from directory.adapters import limits, outbox
+from directory.adapters.compose import compose
+from directory.adapters.mail import Accepted, LeaseLost, Transport
+from directory.domain.delivery import Attempt, Delivery, DeliveryState, Outcome
+from directory.domain.errors import DeliveryFailure, Unavailable
+from directory.parts import Parts
+from directory.services.deliveries import park, record_accepted, record_failure
+
+log = structlog.get_logger(__name__)
+
+# Reserved at once by one worker. More spare commits; fewer leave more for the other workers and
+# less to wait for when one is killed.
+BATCH = 10
+# After the database could not be reached.
+_BREATHER_S = 1.0
+# How long a connection to the mail server is kept for the next message.
+_KEPT_OPEN_S = 10.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a round, or a run, came to."""
+
+    processed: int = 0
+    deferred: int = 0
+    failed: int = 0
+
+    def add(self, state: DeliveryState) -> None:
+        """Count one try that ended in *state*."""
+        self.processed += 1
+        self.deferred += state is DeliveryState.DEFERRED
+        self.failed += state is DeliveryState.FAILED
+
+    def __str__(self) -> str:
+        return f"processed {self.processed}, deferred {self.deferred}, failed {self.failed}"
+
+
+class Worker:
+    """One sender of mail. ``stop`` lets it finish the message it is at and puts back the rest."""
+
+    def __init__(self, parts: Parts, transport: Transport) -> None:
+        self._parts = parts
+        self._transport = transport
+        self._times = parts.settings.delivery
+        self._owner = secrets.token_hex(12)
+        self._stopping = threading.Event()
+        self._held: set[int] = set()
+        self._holding = threading.Lock()
+
+    def stop(self) -> None:
+        """No new work; safe to call from a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Send what is due, wait for the doorbell or the next sweep, until stopped."""
+        renewing = threading.Thread(target=self._renew, name="renew", daemon=True)
+        renewing.start()
+        swept = sent = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                if self.send_due(self._parts.now()).processed:
+                    sent = time.monotonic()
+                    continue
+                if time.monotonic() - swept >= self._times.sweep_s:
+                    self._sweep()
+                    swept = time.monotonic()
+                if time.monotonic() - sent >= _KEPT_OPEN_S:
+                    self._transport.close()
+                self._parts.doorbell.wait(self._patience(), unless=self._stopping.is_set)
+            except Unavailable as error:
+                log.error("worker.no_database", error=str(error))
+                self._stopping.wait(_BREATHER_S)
+        self._transport.close()
+
+    def run_once(self, only: Iterable[int] | None = None) -> Tally:
+        """Everything due now, one try each."""
+        started = self._parts.now()
+        wanted = None if only is None else list(only)
+        total = Tally()
+        try:
+            while not self._stopping.is_set():
+                round_ = self.send_due(started, only=wanted)
+                if not round_.processed:
+                    return total
+                total.processed += round_.processed
+                total.deferred += round_.deferred
+                total.failed += round_.failed
+        finally:
+            self._transport.close()
+        return total
+
+    def send_due(self, due_by: datetime, *, only: list[int] | None = None) -> Tally:
+        """One round: at most ``BATCH`` of what was due at *due_by*."""
+        tally = Tally()
+        batch = self._claim(due_by, only)
+        ready = self._compose(batch, tally)
+        for index, delivery in enumerate(ready):
+            if self._stopping.is_set():
+                self._put_back(ready[index:])
+                break
+            state = self._send(delivery)
+            if state is not None:
+                tally.add(state)
+        return tally
+
+    # The steps
+
+    def _claim(self, due_by: datetime, only: list[int] | None) -> list[Delivery]:
+        now = self._parts.now()
+        with self._parts.db.writing() as session:
+            batch = outbox.claim_due(
+                session,
+                owner=self._owner,
+                now=now,
+                tried_before=due_by,
+                lease=timedelta(seconds=self._times.lease_s),
+                backoff_s=self._times.backoff_s,
+                jitter=self._times.jitter,
+                limit=BATCH,
+                only=only,
+            )
+        with self._holding:
+            self._held = {delivery.id for delivery in batch if delivery.id is not None}
+        return batch
+
+    def _compose(self, batch: list[Delivery], tally: Tally) -> list[Delivery]:
+        """Those of *batch* that have bytes, their new bytes kept."""
+        ready: list[Delivery] = []
+        composed: dict[int, bytes] = {}
+        broken: list[tuple[int, Exception]] = []
+        for delivery in batch:
+            assert delivery.id is not None  # a claimed delivery comes from the database
+            if delivery.content is None:
+                try:
+                    delivery.content = composed[delivery.id] = compose(delivery)
+                except Exception as error:  # a poison message must not stop the others (P9)
+                    log.exception("mail.not_composed", delivery=delivery.id)
+                    broken.append((delivery.id, error))
+                    continue
+            ready.append(delivery)
+        if composed or broken:
+            with self._parts.db.writing() as session:
+                outbox.keep_content(session, composed, owner=self._owner)
+                for delivery_id, error in broken:
+                    if found := outbox.held(session, delivery_id, owner=self._owner):
+                        park(session, found, error, self._parts.now())
+                        tally.add(found.state)
+        self._let_go(delivery_id for delivery_id, _ in broken)
+        return ready
+
+    def _send(self, delivery: Delivery) -> DeliveryState | None:
+        """One try; its state afterwards, or None if the claim was lost meanwhile."""
+        assert delivery.id is not None and delivery.content is not None
+        started = time.monotonic()
+        result: Accepted | DeliveryFailure
+        try:
+            result = self._transport.send(
+                delivery.envelope_sender,
+                delivery.recipient,
+                delivery.content,
+                before_data=lambda: self._still_held(delivery.id),
+            )
+        except LeaseLost:
+            log.warning("worker.lease_lost", delivery=delivery.id)
+            self._let_go([delivery.id])
+            return None
+        except DeliveryFailure as failure:
+            result = failure
+        try:
+            return self._record(delivery.id, result, time.monotonic() - started)
+        finally:
+            self._let_go([delivery.id])
+
+    def _record(
+        self, delivery_id: int, result: Accepted | DeliveryFailure, seconds: float
+    ) -> DeliveryState | None:
+        parts, now = self._parts, self._parts.now()
+        with parts.db.writing() as session:
+            delivery = outbox.held(session, delivery_id, owner=self._owner)
+            if delivery is None:
+                log.warning("worker.late_result", delivery=delivery_id)
+                return None
+            if isinstance(result, Accepted):
+                attempt = Attempt(
+                    delivery_id=delivery_id,
+                    at=now,
+                    seconds=seconds,
+                    server=result.server,
+                    stage="dot",
+                    code=result.code,
+                    text=result.text,
+                    outcome=Outcome.ACCEPTED,
+                )
+                record_accepted(session, delivery, attempt, now)
+                return delivery.state
+            attempt = Attempt.that_failed(
+                delivery_id, result, at=now, seconds=seconds, server=self._transport.server
+            )
+            return record_failure(
+                session,
+                delivery,
+                result,
+                attempt,
+                published=parts.published(session, now),
+                settings=parts.settings,
+                signer=parts.signer,
+                now=now,
+            )
+
+    def _still_held(self, delivery_id: int | None) -> bool:
+        assert delivery_id is not None
+        with self._parts.db.reading() as session:
+            return outbox.still_held(session, delivery_id, owner=self._owner)
+
+    def _put_back(self, rest: list[Delivery]) -> None:
+        ids = [delivery.id for delivery in rest if delivery.id is not None]
+        with self._parts.db.writing() as session:
+            outbox.put_back(session, ids, owner=self._owner, now=self._parts.now())
+        self._let_go(ids)
+
+    # Leases
+
+    def _let_go(self, ids: Iterable[int | None]) -> None:
+        with self._holding:
+            self._held.difference_update(ids)  # type: ignore[arg-type]
+
+    def _renew(self) -> None:
+        while not self._stopping.wait(self._times.renew_s):
+            self.renew_now()
+
+    def renew_now(self) -> None:
+        """Prolong the claims this worker holds."""
+        with self._holding:
+            ids = list(self._held)
+        if not ids:
+            return
+        until = self._parts.now() + timedelta(seconds=self._times.lease_s)
+        try:
+            with self._parts.db.writing() as session:
+                outbox.renew(session, ids, owner=self._owner, until=until)
+        except Unavailable as error:
+            log.warning("worker.not_renewed", error=str(error))
+
+    # Between rounds
+
+    def _patience(self) -> float:
+        """Seconds until something may be due without anybody ringing."""
+        with self._parts.db.reading() as session:
+            due = outbox.next_due(session)
+        longest = min(self._times.sweep_s, _KEPT_OPEN_S)
+        if due is None:
+            return longest
+        return min(max((due - self._parts.now()).total_seconds(), 0.05), longest)
+
+    def _sweep(self) -> None:
+        with self._parts.db.writing() as session:
+            limits.forget(session, now=self._parts.now())
+
+
+def stop_on(worker: Worker, *signals: int, also: Callable[[], None] = lambda: None) -> None:
+    """Let *signals* (SIGTERM, SIGINT) stop *worker* in good order."""
+    import signal
+
+    def handler(signum: int, frame: object) -> None:
+        worker.stop()
+        also()
+
+    for number in signals:
+        signal.signal(number, handler)
