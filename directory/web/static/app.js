@@ -67,7 +67,7 @@
 
   /* --- the reader's own time -------------------------------------------- */
 
-  /* "17:30 (10:30 your time)": only where the reader's clock differs at that very moment. */
+  /* " (10:30 your time)": only where the reader's clock differs at that very moment. */
   function localTime(element) {
     var stamp = element.getAttribute("datetime");
     var moment = new Date(stamp);
@@ -204,7 +204,8 @@
       /* Another topic was chosen but not shown yet: first show where it goes. */
       if (choice() !== shown && pressed && pressed.value === "send") {
         event.preventDefault();
-        press(change);
+        /* A form that is being submitted takes no second submission until this one is over. */
+        setTimeout(press, 0, change);
         return;
       }
       sending = true;
