@@ -57,6 +57,7 @@ _DOUBTFUL_FAX: Final = {
     "mobile": "fax.mobile",
     "toll_free": "fax.toll_free",
     "premium_rate": "fax.premium",
+    "shared_cost": "fax.shared_cost",
     "pager": "fax.pager",
     "personal_number": "fax.personal_number",
     "voicemail": "fax.voicemail",
@@ -98,6 +99,8 @@ def _judge_number(kind: ValueKind, value: str, region: str, phones: Collection[s
         warnings.append("phone.unknown_range")
     if reading.extension_inside:
         warnings.append("phone.ext_inside")
+    if reading.perhaps_local:
+        warnings.append("phone.area_code")
     doubtful = _DOUBTFUL_FAX if kind is ValueKind.FAX else _DOUBTFUL_PHONE
     if doubt := doubtful.get(reading.type):
         warnings.append(doubt)

@@ -182,6 +182,10 @@ _FURTHER: Final[dict[str, Message]] = {
         "The length is right, but we do not know this range of numbers. Check it once more",
         "号码长度正确，但号段未收录，请再核对一次",
     ),
+    "phone.area_code": Message(
+        "This may lack its area code. Begin with 0, or with + and the country code",
+        "可能缺少区号，请以 0 开头，或以 + 和国家代码开头",
+    ),
     "phone.premium": Message("Callers pay a premium for this number", "拨打该号码需支付额外费用"),
     "phone.pager": Message("This is a pager: nobody can talk there", "该号码为寻呼机，无法通话"),
     "fax.mobile": Message(
@@ -194,6 +198,10 @@ _FURTHER: Final[dict[str, Message]] = {
     "fax.toll_free": Message(
         "This is a toll-free number, often closed to senders abroad. Is it really a fax?",
         "该号码为免费电话，境外往往无法拨通，确认是传真？",
+    ),
+    "fax.shared_cost": Message(
+        "This is a call-centre number that callers help to pay. Is it really a fax?",
+        "该号码为主被叫分摊付费号码，确认是传真？",
     ),
     "fax.pager": Message("This is a pager. Is it really a fax?", "该号码为寻呼机，确认是传真？"),
     "fax.personal_number": Message(

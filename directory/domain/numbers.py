@@ -174,15 +174,9 @@ def is_service_number(digits: str, region: str) -> bool:
 
     Codes that only take text messages do not count: nobody can ring them.
     """
-    if not 2 < len(digits) <= 8:
+    if not 2 <= len(digits) <= 8:
         return False
-    code = phonenumbers.country_code_for_region(region)
-    number = phonenumbers.PhoneNumber(
-        country_code=code,
-        national_number=int(digits),
-        italian_leading_zero=digits.startswith("0") or None,
-        number_of_leading_zeros=len(digits) - len(digits.lstrip("0")) or None,
-    )
+    number = _number(phonenumbers.country_code_for_region(region), digits)
     return phonenumbers.is_valid_short_number_for_region(
         number, region
     ) and not phonenumbers.is_sms_service_for_region(number, region)
@@ -193,12 +187,14 @@ class Reading:
     """What a text says when it is dialled.
 
     ``extension_inside`` is true when no word marks the extension, and the number would be wrong
-    with it. ``type`` is "unknown" for a range nobody has been given, as far as we know.
+    with it. ``perhaps_local`` is true when it may as well be a number without its area code, as
+    "12345678" in Germany. ``type`` is "unknown" for a range that, as far as we know, nobody has.
     """
 
     e164: str
     extension: str
     extension_inside: bool
+    perhaps_local: bool
     type: str
 
 
@@ -223,20 +219,20 @@ def read(text: str, region: str) -> Reading:
             raise InvalidValue("phone.extension", max=EXTENSION_MAX)
     found = _dial(plain, region)
     if isinstance(found, _Dialled) and found.type != "unknown":
-        return Reading(found.e164, extension, extension_inside=False, type=found.type)
+        return Reading(found.e164, extension, False, _perhaps_local(found, plain), found.type)
     inside = None if extension else _extension_inside(plain, region, found)
     if inside is not None:
         return inside
     if isinstance(found, InvalidValue):
         raise found
     _refuse_length_of_range(found, plain, region)
-    return Reading(found.e164, extension, extension_inside=False, type=found.type)
+    return Reading(found.e164, extension, False, False, found.type)
 
 
 # ------------------------------------------------------------------ from text to plain characters
 
 # A text made of these alone needs no second look before it is dialled.
-_PUNCTUATED: Final = re.compile(r"\s*\(?\+?[\d\s().-]*")
+_PUNCTUATED: Final = re.compile(r"\(?\+?[0-9 ().-]*")
 
 _SAME_AS: Final = {
     "\u30fc": "-",  # the Japanese long-vowel mark, on the same key as the dash
@@ -449,19 +445,22 @@ def _dial(text: str, region: str) -> _Dialled | InvalidValue:
     """The number that *text* reaches: a known one if any way to read it gives one."""
     possible: _Dialled | None = None
     refused: InvalidValue | None = None
-    for digits in _ways_to_dial(text):
+    for digits, likely in _ways_to_dial(text):
         found = _dial_digits(digits, region)
         if isinstance(found, InvalidValue):
             refused = refused or found
         elif found.type != "unknown":
             return found
-        else:
+        elif likely:
             possible = possible or found
     return possible or refused or InvalidValue("phone.invalid")
 
 
-def _ways_to_dial(text: str) -> Iterator[str]:
-    """Digits with or without "+", the likeliest reading first."""
+def _ways_to_dial(text: str) -> Iterator[tuple[str, bool]]:
+    """Digits with or without "+", the likeliest reading first.
+
+    The flag is false for a reading that counts only if it gives a number we know.
+    """
     digits = _digits(text)
     abroad = "+" in text
     if abroad or digits.startswith("00"):
@@ -471,11 +470,13 @@ def _ways_to_dial(text: str) -> Iterator[str]:
         whole = "+" + digits.lstrip("0")
         bare = "+" + _digits(_TRUNK_ZERO.sub("", text)).lstrip("0")
         if bare != whole:
-            yield from (whole, bare) if bare.startswith(("+39", "+378")) else (bare, whole)
+            italian = bare.startswith(("+39", "+378"))
+            yield (whole if italian else bare), True
+            yield (bare if italian else whole), True
         else:
-            yield whole
+            yield whole, True
     if not abroad:
-        yield digits
+        yield digits, not digits.startswith("00")
 
 
 def _digits(text: str) -> str:
@@ -487,13 +488,16 @@ def _dial_digits(digits: str, region: str) -> _Dialled | InvalidValue:
         number = phonenumbers.parse(digits, region or None)
     except NumberParseException as error:
         return _refusal(error, digits, region)
-    wrong = _wrong_length(number, region)
+    use = _TYPES.get(phonenumbers.number_type(number), "unknown")
+    # The few numbers that are known and yet dialled without an area code (Canada's 310-1234)
+    # are too short by the general rule.
+    wrong = _wrong_length(number, region) if use == "unknown" else None
     if wrong is not None:
         return wrong
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if not _E164.fullmatch(e164):
         return InvalidValue("phone.invalid")
-    return _Dialled(number, e164, _TYPES.get(phonenumbers.number_type(number), "unknown"))
+    return _Dialled(number, e164, use)
 
 
 def _wrong_length(number: phonenumbers.PhoneNumber, region: str) -> InvalidValue | None:
@@ -506,6 +510,11 @@ def _wrong_length(number: phonenumbers.PhoneNumber, region: str) -> InvalidValue
         return _wrong("phone.too_short", country)
     if reason == ValidationResult.TOO_LONG:
         return _wrong("phone.too_long", country)
+    nsn = phonenumbers.national_significant_number(number)
+    if reason == ValidationResult.INVALID_LENGTH:  # between the lengths that there are
+        beside = _beside_known(number.country_code or 0, nsn, country)
+        if beside is not None:
+            return beside
     return InvalidValue("phone.invalid")
 
 
@@ -530,11 +539,9 @@ def _extension_inside(text: str, region: str, whole: _Dialled | InvalidValue) ->
     if last is None:
         return None
     number = _dial(last["number"], region)
-    if isinstance(number, InvalidValue):
+    if isinstance(number, InvalidValue) or number.type == "unknown":
         return None
-    if number.type == "unknown" and isinstance(whole, _Dialled):
-        return None
-    return Reading(number.e164, last["extension"], extension_inside=True, type=number.type)
+    return Reading(number.e164, last["extension"], True, False, number.type)
 
 
 def _refuse_length_of_range(found: _Dialled, text: str, region: str) -> None:
@@ -566,14 +573,52 @@ def _refuse_length_of_range(found: _Dialled, text: str, region: str) -> None:
             local = len(area + nsn) == len(usual) and _is_known(code, area + nsn)
             if local or (national and metadata.national_prefix):
                 raise InvalidValue("phone.invalid")
+    wrong = _beside_known(code, nsn, country)
+    if wrong is not None:
+        raise wrong
+
+
+def _beside_known(code: int, nsn: str, country: str) -> InvalidValue | None:
+    """Whether *nsn* is a known number with one digit less or more."""
     if any(_is_known(code, f"{nsn}{digit}") for digit in "0123456789"):
-        raise _wrong("phone.too_short", country)
+        return _wrong("phone.too_short", country)
     if _is_known(code, nsn[:-1]):
-        raise _wrong("phone.too_long", country)
+        return _wrong("phone.too_long", country)
+    return None
+
+
+def _perhaps_local(found: _Dialled, text: str) -> bool:
+    """Whether a landline written without trunk zero is one with another area code before it, too.
+
+    So it is only where the length of numbers varies (Germany, Austria, Finland).
+    """
+    if found.type != "fixed_line" or not _without_trunk_zero(text):
+        return False
+    code = found.number.country_code or 0
+    nsn = phonenumbers.national_significant_number(found.number)
+    metadata = PhoneMetadata.metadata_for_region(_main_region(code), None)
+    if metadata is None or metadata.national_prefix != "0" or _digits(text) != nsn:
+        return False
+    area, _ = _usual_landline(code)
+    return bool(area) and _is_known(code, area + nsn)
+
+
+def _without_trunk_zero(text: str) -> bool:
+    return "+" not in text and not text.lstrip(" (").startswith("0")
+
+
+@lru_cache(maxsize=256)
+def _usual_landline(code: int) -> tuple[str, int]:
+    """The area code of an example landline of country *code*, and the length of the whole."""
+    example = phonenumbers.example_number_for_type(_main_region(code), PhoneNumberType.FIXED_LINE)
+    if example is None:
+        return "", 0
+    nsn = phonenumbers.national_significant_number(example)
+    return nsn[: phonenumbers.length_of_geographical_area_code(example)], len(nsn)
 
 
 def _number(code: int, nsn: str) -> phonenumbers.PhoneNumber:
-    zeros = len(nsn) - len(nsn.lstrip("0"))
+    zeros = len(nsn) - len(nsn[:-1].lstrip("0") + nsn[-1:])  # "000" is two zeros before a 0
     return phonenumbers.PhoneNumber(
         country_code=code,
         national_number=int(nsn or "0"),
