@@ -173,14 +173,14 @@ def _read(folder: Path, message_id: str) -> KeptMessage:
 
     def text(name: str) -> str | None:
         value = headers[name]
-        return None if value is None else str(value)
+        return None if value is None else _text(value)
 
     stamp = datetime.strptime(message_id.partition("-")[0], _STAMP).replace(tzinfo=UTC)
     return KeptMessage(
         id=message_id,
         received_at=stamp.isoformat(),
-        envelope_from=str(headers["Return-Path"] or "").strip("<>"),
-        envelope_to=tuple(str(value) for value in headers.get_all("Delivered-To", [])),
+        envelope_from=(text("Return-Path") or "").strip("<>"),
+        envelope_to=tuple(map(_text, headers.get_all("Delivered-To", []))),
         from_=text("From"),
         to=text("To"),
         reply_to=text("Reply-To"),
@@ -188,6 +188,11 @@ def _read(folder: Path, message_id: str) -> KeptMessage:
         kind=text("X-Enquiry-Kind"),
         ref=text("X-Enquiry-Ref"),
     )
+
+
+def _text(value: object) -> str:
+    """A header's value; UTF-8 that stands in it as it is leaves the parser as surrogates."""
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _sync_folder(folder: Path) -> None:
