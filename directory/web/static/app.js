@@ -164,6 +164,55 @@
     });
   }
 
+  /* --- a likely slip in the address ------------------------------------- */
+
+  /* Offered and never applied: the visitor's own spelling may be right. */
+  var COMMON = ["gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "foxmail.com",
+    "qq.com", "163.com", "126.com", "aliyun.com"];
+  /* One slip away from a common one, and real. */
+  var REAL = ["mail.com", "ymail.com", "yahoo.co", "live.com"];
+
+  /* One letter missing, added, wrong, or two neighbours swapped. */
+  function oneSlip(a, b) {
+    var start = 0;
+    while (start < a.length && a[start] === b[start]) { start++; }
+    var restA = a.slice(start), restB = b.slice(start);
+    return a !== b && (restA.slice(1) === restB || restA === restB.slice(1) ||
+      restA.slice(1) === restB.slice(1) ||
+      (restA[0] === restB[1] && restA[1] === restB[0] && restA.slice(2) === restB.slice(2)));
+  }
+
+  function better(address) {
+    var parts = address.trim().toLowerCase().split("@");
+    var domain = parts[1] || "";
+    if (parts.length !== 2 || COMMON.indexOf(domain) >= 0 || REAL.indexOf(domain) >= 0) { return ""; }
+    var meant = COMMON.filter(function (common) {
+      /* Short names are too near each other: there only the ending may be wrong. */
+      return oneSlip(domain, common) && (common.length > 8 || domain.split(".")[0] === common.split(".")[0]);
+    })[0];
+    return meant ? address.trim().split("@")[0] + "@" + meant : "";
+  }
+
+  function watchAddress(box) {
+    var offer = document.getElementById("email-suggest");
+    var kept = "";
+    box.addEventListener("change", function () {
+      var meant = better(box.value);
+      offer.hidden = !meant || box.value === kept;
+      if (offer.hidden) { return; }
+      offer.dataset.meant = meant;
+      offer.firstElementChild.textContent = offer.dataset.text.replace("{email}", meant);
+      say(offer.firstElementChild.textContent);
+    });
+    offer.addEventListener("click", function (event) {
+      var button = event.target.closest("button");
+      if (!button) { return; }
+      if (button.hasAttribute("data-use")) { box.value = offer.dataset.meant; } else { kept = box.value; }
+      offer.hidden = true;
+      box.focus();
+    });
+  }
+
   /* --- sending ---------------------------------------------------------- */
 
   function sendButton() { return form.querySelector('.send button[value="send"]'); }
@@ -181,6 +230,7 @@
     var pause;
 
     restoreDraft();
+    watchAddress(form.elements.email);
 
     form.addEventListener("input", function () {
       clearTimeout(pause);
