@@ -55,7 +55,7 @@ def start(arguments: list[str]) -> int:
 
     from directory.cli import main
 
-    return main() or 0
+    main()
 
 
 def is_checkout(root: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,3 +74,16 @@ def program(name: str) -> str:
     if path is None:
         pytest.fail(f"{name} is not installed, and this test needs it")
     return path
+
+
+def tracked_files() -> list[Path]:
+    """Every file of the checkout that is, or is about to be, under version control."""
+    listing = subprocess.run(
+        [program("git"), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = [ROOT / name for name in listing.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]

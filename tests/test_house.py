@@ -15,7 +15,7 @@ import pytest
 from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 
-from tests.support import ROOT, program
+from tests.support import ROOT, tracked_files
 
 READ_BY_OLD_PYTHONS = ("directory/__init__.py", "directory/__main__.py")
 # Spelled so that this file does not name what it looks for.
@@ -24,21 +24,8 @@ MACHINE_PATHS = re.compile(r"(?<![\w.])/(root|home|work|Users)/\w|\.py" r"env/")
 REGISTRIES = re.compile(r"py" r"pi\.org|python" r"hosted|npm" r"js\.org")
 
 
-def tracked() -> list[Path]:
-    """Every file of the checkout that is, or is about to be, under version control."""
-    listing = subprocess.run(
-        [program("git"), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    paths = [ROOT / name for name in listing.stdout.split("\0") if name]
-    return [path for path in paths if path.is_file()]
-
-
 def texts() -> Iterator[tuple[str, str]]:
-    for path in tracked():
+    for path in tracked_files():
         try:
             yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
         except UnicodeDecodeError:

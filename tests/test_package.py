@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import directory
-from tests.support import ROOT, eventually, program
+from tests.support import ROOT, eventually, tracked_files
 
 BASE_PYTHON = str(sys._base_executable)  # type: ignore[attr-defined]
 UV = str(Path(sys.executable).with_name("uv"))
@@ -107,17 +107,10 @@ def everything_it_needs_is_served(address: str) -> None:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a clone would hold if everything here were committed."""
     root = tmp_path_factory.mktemp("clone") / "contact-directory"
-    listing = subprocess.run(
-        [program("git"), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listing.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, root / name)
+    for path in tracked_files():
+        copy = root / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
     return root
 
 
