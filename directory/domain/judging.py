@@ -131,6 +131,8 @@ def _judge_mailbox(value: str, smtputf8: bool) -> Verdict:
         warnings.append("email.smtputf8")
     if mailbox.likely_domain:
         warnings.append("email.domain_typo")
+    if mailbox.unknown_ending:
+        warnings.append("email.unknown_ending")
     if mailbox.is_reserved:
         warnings.append("email.reserved_domain")
     if mailbox.is_no_reply:

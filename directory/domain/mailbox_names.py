@@ -178,6 +178,11 @@ _INITIAL_AND_SURNAME: Final = re.compile(rf"[a-z]{{1,2}}({'|'.join(sorted(_SURNA
 _NAME_PART: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 
 
+def _untagged(local: str) -> str:
+    """Without what "+" adds: "maria+lab" is still Maria's."""
+    return local.partition("+")[0]
+
+
 def _words(local: str) -> list[str]:
     return [word for word in re.split(r"[^\w]+|_|\d+", local.casefold()) if word]
 
@@ -190,12 +195,12 @@ def is_no_reply(local: str) -> bool:
 
 def is_role(local: str) -> bool:
     """Whether *local* names a task or an office: "info", "press.office"."""
-    return any(word in _ROLES for word in _words(local))
+    return any(word in _ROLES for word in _words(_untagged(local)))
 
 
 def is_personal(local: str) -> bool:
     """Whether *local* looks like the name of one person: "li.wei", "jsmith", "maria"."""
-    name = local.casefold().partition("+")[0]
+    name = _untagged(local.casefold())
     words = _words(name)
     if not words or any(word in _ROLES for word in words):
         return False

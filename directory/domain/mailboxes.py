@@ -18,6 +18,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from directory.domain import mailbox_names
 from directory.domain.errors import InvalidValue
+from directory.domain.messages import country_name
 
 _ADDRESS_MAX: Final = 254  # RFC 5321 section 4.5.3.1.3, erratum 1690; octets
 _LOCAL_MAX: Final = 64  # RFC 5321 section 4.5.3.1.1; octets
@@ -48,6 +49,10 @@ _INVISIBLE_EDGE: Final = "\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\u2066
 # Reserved for tests and inside networks (RFC 6761, 6762, 7686). The library refuses them; a test
 # system and an intranet need them, and no list of ours decides who may write.
 _RESERVED: Final = (".invalid", ".local", ".localhost", ".onion", ".arpa")
+# Names that networks give themselves without a rule; the library knows nothing of them.
+_INNER: Final = (".internal", ".intranet", ".lan", ".corp", ".home", ".private", ".localdomain")
+# Endings of countries and unions that ISO 3166 has under another code, or no longer.
+_MORE_COUNTRIES: Final = frozenset({"uk", "eu", "su", "ac", "tp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,15 @@ class EmailAddress:
     @property
     def is_reserved(self) -> bool:
         """Whether the domain is for tests or inside networks only, so that no mail gets there."""
-        return self.domain.endswith(_RESERVED)
+        return self.domain.endswith(_RESERVED + _INNER)
+
+    @property
+    def unknown_ending(self) -> str:
+        """A last part of two letters that is no country's ("xx"), else ""."""
+        ending = self.domain.rpartition(".")[2]
+        if len(ending) != 2 or not ending.isascii() or ending in _MORE_COUNTRIES:
+            return ""
+        return "" if country_name(ending, "en") != ending else ending
 
     def __str__(self) -> str:
         return self.address

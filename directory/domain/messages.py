@@ -173,6 +173,9 @@ _FURTHER: Final[dict[str, Message]] = {
         "Check the part after the @ sign: did you mean “{domain}”?",
         "请检查 @ 之后的部分：您是否想填写“{domain}”？",
     ),
+    "email.unknown_ending": Message(
+        "No country's addresses end in “.{ending}”", "没有国家或地区的域名以“.{ending}”结尾"
+    ),
     "email.reserved_domain": Message(
         "“{domain}” is for tests or inner networks; mail from outside does not reach it",
         "“{domain}”仅供测试或内网使用，外部邮件无法送达",

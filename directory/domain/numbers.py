@@ -380,7 +380,7 @@ _JOINING_WORD: Final = re.compile(
 )
 _ZEROS_BEFORE_PLUS: Final = re.compile(r"^[\s(]*0{1,2}\s*\(?\s*\+")
 _COUNTRY_ALONE: Final = re.compile(r"\s*\(?\s*(?:\+|00)\s*\d{1,3}\s*\)?\s*")
-_OTHER: Final = re.compile(r"[^\d\s().+'’*-]")
+_OTHER: Final = re.compile(r"[^\d\s().+'’-]")
 
 
 def _refuse_two_numbers(text: str) -> None:
@@ -430,8 +430,9 @@ def _refuse_other_characters(text: str) -> None:
 # ------------------------------------------------------------------ the numbering plan
 
 _NOT_DIGIT: Final = re.compile(r"[^0-9]")
+_NOTHING: Final = re.compile(r"[^0-9]*")
 _TRUNK_ZERO: Final = re.compile(r"\(\s*0\s*\)")
-_LAST_GROUP: Final = re.compile(r"(?P<number>.*\d)\)?\s*-\s*(?P<extension>\d{1,6})")
+_LAST_GROUP: Final = re.compile(r"(?P<number>.*\d)\)?\s*[-(]\s*(?P<extension>\d{1,6})\s*\)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,9 +444,11 @@ class _Dialled:
 
 def _dial(text: str, region: str) -> _Dialled | InvalidValue:
     """The number that *text* reaches: a known one if any way to read it gives one."""
+    if _NOTHING.fullmatch(text):
+        return InvalidValue("phone.invalid")
     possible: _Dialled | None = None
     refused: InvalidValue | None = None
-    for digits, likely in _ways_to_dial(text):
+    for digits, likely in _ways_to_dial(text, region):
         found = _dial_digits(digits, region)
         if isinstance(found, InvalidValue):
             refused = refused or found
@@ -456,7 +459,7 @@ def _dial(text: str, region: str) -> _Dialled | InvalidValue:
     return possible or refused or InvalidValue("phone.invalid")
 
 
-def _ways_to_dial(text: str) -> Iterator[tuple[str, bool]]:
+def _ways_to_dial(text: str, region: str) -> Iterator[tuple[str, bool]]:
     """Digits with or without "+", the likeliest reading first.
 
     The flag is false for a reading that counts only if it gives a number we know.
@@ -467,8 +470,8 @@ def _ways_to_dial(text: str) -> Iterator[tuple[str, bool]]:
         # "(0)" is dialled at home and left out from abroad, but belongs to the number in Italy
         # and some African countries. "0086" means +86 whatever the caller's own prefix is: the
         # library reads it as 008 and +62 when the caller sits in Singapore.
-        whole = "+" + digits.lstrip("0")
-        bare = "+" + _digits(_TRUNK_ZERO.sub("", text)).lstrip("0")
+        whole = "+" + digits.removeprefix("00")
+        bare = "+" + _digits(_TRUNK_ZERO.sub("", text)).removeprefix("00")
         if bare != whole:
             italian = bare.startswith(("+39", "+378"))
             yield (whole if italian else bare), True
@@ -476,6 +479,10 @@ def _ways_to_dial(text: str) -> Iterator[tuple[str, bool]]:
         else:
             yield whole, True
     if not abroad:
+        # "62-21-7270020": where numbers begin with 0 at home, this one begins with the country.
+        code, trunk = _plan(region)
+        if trunk == "0" and digits.startswith(code):
+            yield f"+{digits}", False
         yield digits, not digits.startswith("00")
 
 
@@ -555,24 +562,18 @@ def _refuse_length_of_range(found: _Dialled, text: str, region: str) -> None:
     nsn = phonenumbers.national_significant_number(found.number)
     code = found.number.country_code or 0
     country = _country_of(found.number, region)
-    metadata = PhoneMetadata.metadata_for_region(_main_region(code), None)
-    if metadata is None:
-        return
-    if nsn.startswith("0") and metadata.national_prefix == "0":
+    trunk = _plan(_main_region(code))[1]
+    if nsn.startswith("0") and trunk == "0":
         # The library keeps the trunk zero when the rest would be too short without it.
         found_shorter = _wrong_length(_number(code, nsn.lstrip("0")), region)
         if found_shorter is not None:
             raise found_shorter
         return
-    example = phonenumbers.example_number_for_type(_main_region(code), PhoneNumberType.FIXED_LINE)
-    if example is not None:
-        usual = phonenumbers.national_significant_number(example)
-        area = usual[: phonenumbers.length_of_geographical_area_code(example)]
-        national = "+" not in text and not text.lstrip(" (").startswith("0")
-        if area and len(nsn) < len(usual):
-            local = len(area + nsn) == len(usual) and _is_known(code, area + nsn)
-            if local or (national and metadata.national_prefix):
-                raise InvalidValue("phone.invalid")
+    area, usual = _usual_landline(code)
+    if area and len(nsn) < usual:
+        local = len(area + nsn) == usual and _is_known(code, area + nsn)
+        if local or (trunk and _without_trunk_zero(text)):
+            raise InvalidValue("phone.invalid")
     wrong = _beside_known(code, nsn, country)
     if wrong is not None:
         raise wrong
@@ -596,11 +597,21 @@ def _perhaps_local(found: _Dialled, text: str) -> bool:
         return False
     code = found.number.country_code or 0
     nsn = phonenumbers.national_significant_number(found.number)
-    metadata = PhoneMetadata.metadata_for_region(_main_region(code), None)
-    if metadata is None or metadata.national_prefix != "0" or _digits(text) != nsn:
+    if _plan(_main_region(code))[1] != "0" or _digits(text) != nsn:
         return False
     area, _ = _usual_landline(code)
     return bool(area) and _is_known(code, area + nsn)
+
+
+@lru_cache(maxsize=512)
+def _plan(region: str) -> tuple[str, str]:
+    """The country code of *region* ("86"), and what is dialled before a number inside it: "0"
+    mostly, "1", "8", "06" or "".
+    """
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    if metadata is None:
+        return "0", ""
+    return str(metadata.country_code), metadata.national_prefix or ""
 
 
 def _without_trunk_zero(text: str) -> bool:
