@@ -52,7 +52,7 @@ def app_of(parts: Parts) -> Flask:
     for blueprint in (public.bp, enquiry.bp, dev.bp):
         app.register_blueprint(blueprint)
     if proxies := parts.settings.site.trusted_proxies:
-        app.wsgi_app = BehindProxy(app.wsgi_app, proxies)  # type: ignore[method-assign]
+        app.wsgi_app = BehindProxy(app.wsgi_app, proxies)  # type: ignore[assignment, method-assign]
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from babel import Locale
@@ -30,7 +31,7 @@ class CountryNames(dict[str, Localised]):
         self[code] = names
         return names
 
-    def get(self, code: str, default: object = None) -> Localised:  # type: ignore[override]
+    def get(self, code: str, default: object = None) -> Localised:
         return self[code]
 
 
@@ -43,6 +44,8 @@ class Parts:
     signer: Signer
     doorbell: Doorbell
     now: Clock
+    # The folder of kept mail, where no mail leaves by SMTP.
+    mailbox: Path | None = None
     countries: CountryNames = field(default_factory=CountryNames)
     # What pages keep between requests, each under the versions it was made from.
     kept: dict[Any, Any] = field(default_factory=dict)
@@ -78,12 +81,16 @@ class Parts:
         self.doorbell.close()
 
 
-def assemble(settings: Settings) -> Parts:
-    """The parts for *settings*; opens no connection yet."""
+def assemble(settings: Settings, *, mailbox: Path | None = None) -> Parts:
+    """The parts for *settings*; opens no connection yet.
+
+    *mailbox* is where a demo's own mail server keeps what it takes, if there is one.
+    """
     return Parts(
         settings=settings,
         db=Database(settings.database_url),
         signer=Signer(*(key.get_secret_value() for key in settings.secret_key)),
         doorbell=Doorbell(settings.var / "doorbell.db"),
         now=clock_of(settings),
+        mailbox=mailbox or settings.mail_folder,
     )

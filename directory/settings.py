@@ -258,7 +258,7 @@ class Settings(Section):
         """Where the value of *key* ("mail.url") comes from: "default", "file", "env", "flag"."""
         return self._origins.get(key, "default")
 
-    def keys(self) -> Iterator[tuple[str, Any]]:
+    def leaves(self) -> Iterator[tuple[str, Any]]:
         """Every leaf as ("mail.from", value), secrets masked."""
         yield "env", self.env
         yield "secret_key", ["•••"] * len(self.secret_key)
@@ -480,5 +480,5 @@ def _known(parents: list[str]) -> list[str]:
 
 
 def _every_key() -> list[str]:
-    keys = [key for key, _ in Settings().keys()]
+    keys = [key for key, _ in Settings().leaves()]
     return keys + [key.rpartition(".")[2] for key in keys]

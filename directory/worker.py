@@ -145,7 +145,7 @@ class Worker:
         """Those of *batch* that have bytes, their new bytes kept."""
         ready: list[Delivery] = []
         composed: dict[int, bytes] = {}
-        broken: list[tuple[int, Exception]] = []
+        broken: dict[int, Exception] = {}
         for delivery in batch:
             assert delivery.id is not None  # a claimed delivery comes from the database
             if delivery.content is None:
@@ -153,17 +153,17 @@ class Worker:
                     delivery.content = composed[delivery.id] = compose(delivery)
                 except Exception as error:  # a poison message must not stop the others (P9)
                     log.exception("mail.not_composed", delivery=delivery.id)
-                    broken.append((delivery.id, error))
+                    broken[delivery.id] = error
                     continue
             ready.append(delivery)
         if composed or broken:
             with self._parts.db.writing() as session:
                 outbox.keep_content(session, composed, owner=self._owner)
-                for delivery_id, error in broken:
+                for delivery_id, cause in broken.items():
                     if found := outbox.held(session, delivery_id, owner=self._owner):
-                        park(session, found, error, self._parts.now())
+                        park(session, found, cause, self._parts.now())
                         tally.add(found.state)
-        self._let_go(delivery_id for delivery_id, _ in broken)
+        self._let_go(broken)
         return ready
 
     def _send(self, delivery: Delivery) -> DeliveryState | None:
@@ -240,7 +240,7 @@ class Worker:
 
     def _let_go(self, ids: Iterable[int | None]) -> None:
         with self._holding:
-            self._held.difference_update(ids)  # type: ignore[arg-type]
+            self._held.difference_update(ids)
 
     def _renew(self) -> None:
         while not self._stopping.wait(self._times.renew_s):

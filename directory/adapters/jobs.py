@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import structlog
-from huey import SqliteHuey
+from huey.api import SqliteHuey
 
 log = structlog.get_logger(__name__)
 
@@ -27,14 +27,13 @@ class Doorbell:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Nothing here outlives a restart's first sweep, so it is not synchronised to disk.
         self._huey = SqliteHuey("doorbell", filename=str(path), fsync=False, results=False)
-        self._huey.task(name="deliver_due")(_deliver_due)
-        self._ring = self._huey._registry.string_to_task("deliver_due")
+        self._deliver_due = self._huey.task(name="deliver_due")(_deliver_due)
 
     def ring(self) -> None:
         """Wake a worker. One ring not yet heard is as good as many."""
         try:
             if not self._huey.pending_count():
-                self._huey.enqueue(self._ring())
+                self._deliver_due()
         except (sqlite3.Error, OSError) as error:
             log.warning("doorbell.silent", error=type(error).__name__)
 

@@ -26,16 +26,17 @@ def used(session: Session, keys: Iterable[str], *, since: datetime) -> dict[str,
         .where(allowances.c.key.in_(list(keys)), allowances.c.at > since)
         .group_by(allowances.c.key)
     )
-    return {key: count for key, count in found}
+    return {row[0]: row[1] for row in found}
 
 
 def first_use(session: Session, key: str, *, since: datetime) -> datetime | None:
     """The first use of *key* after *since*: when it falls out of the window, one is free."""
-    return session.scalar(
+    found: datetime | None = session.scalar(
         sa.select(sa.func.min(allowances.c.at)).where(
             allowances.c.key == key, allowances.c.at > since
         )
     )
+    return found
 
 
 def use(session: Session, keys: Iterable[str], *, now: datetime) -> None:

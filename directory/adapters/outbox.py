@@ -42,9 +42,7 @@ def claim_due(
     """
     far = farthest_due(now, backoff_s, jitter)
     due = deliveries.c.due_at
-    lapsed = sa.or_(
-        deliveries.c.lease_until <= now, deliveries.c.lease_until > now + 2 * lease
-    )
+    lapsed = sa.or_(deliveries.c.lease_until <= now, deliveries.c.lease_until > now + 2 * lease)
     waits_over = sa.or_(due <= (tried_before or now), due > far)
     claimed: list[Delivery] = []
     for state, ready in ((_QUEUED, sa.true()), (_DEFERRED, waits_over), (_SENDING, lapsed)):
@@ -111,4 +109,7 @@ def put_back(session: Session, ids: Iterable[int], *, owner: str, now: datetime)
 
 def next_due(session: Session) -> datetime | None:
     """When the next wait ends; None when nothing waits."""
-    return session.scalar(sa.select(sa.func.min(deliveries.c.due_at)).where(_DEFERRED))
+    found: datetime | None = session.scalar(
+        sa.select(sa.func.min(deliveries.c.due_at)).where(_DEFERRED)
+    )
+    return found

@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 from directory.adapters.db import (
     attempts,
     contact_points,
+    decisions,
     deliveries,
     departments,
     directory_version,
     enquiries,
+    events,
     rule_sets,
     topics,
 )
@@ -141,7 +143,10 @@ def children_of(session: Session, department: Department) -> list[DepartmentRow]
 
 def parent_ids(session: Session) -> dict[UUID, UUID | None]:
     """Every department's id with its parent's, to keep the tree a tree."""
-    return {row.id: row.parent_id for row in session.execute(sa.select(departments.c.id, departments.c.parent_id))}
+    return {
+        row.id: row.parent_id
+        for row in session.execute(sa.select(departments.c.id, departments.c.parent_id))
+    }
 
 
 def is_mailbox_of_ours(session: Session, address: str) -> bool:
@@ -253,9 +258,7 @@ class Published:
             if department.deputy_id:
                 deputy = self._by_id.get(department.deputy_id)
                 deputy = deputy or session.get(Department, department.deputy_id)
-            targets[slug] = replace(
-                self._target(department), deputy=deputy.slug if deputy else ""
-            )
+            targets[slug] = replace(self._target(department), deputy=deputy.slug if deputy else "")
             slug = deputy.slug if deputy else ""
         if not targets:
             return self.routes
@@ -350,9 +353,7 @@ def decisions_of(session: Session, enquiry: Enquiry) -> list[Decision]:
     """Every decision on it, the first first."""
     return list(
         session.scalars(
-            sa.select(Decision)
-            .where(Decision.enquiry_id == enquiry.id)  # type: ignore[arg-type]
-            .order_by(Decision.id)
+            sa.select(Decision).where(decisions.c.enquiry_id == enquiry.id).order_by(decisions.c.id)
         )
     )
 
@@ -371,9 +372,7 @@ def deliveries_of(session: Session, enquiry: Enquiry) -> list[Delivery]:
 def events_of(session: Session, subject: str) -> list[Event]:
     """What happened to *subject*, the first first."""
     return list(
-        session.scalars(
-            sa.select(Event).where(Event.subject == subject).order_by(Event.id)  # type: ignore[arg-type]
-        )
+        session.scalars(sa.select(Event).where(events.c.subject == subject).order_by(events.c.id))
     )
 
 

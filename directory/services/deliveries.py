@@ -90,7 +90,7 @@ def record_failure(
 
 
 def park(session: Session, delivery: Delivery, error: Exception, now: datetime) -> None:
-    """*delivery* could not be built: our own mistake, kept with its reason, stopping nobody else."""
+    """*delivery* could not be built: our own mistake, kept with its reason."""
     delivery.parked(now, error)
     if delivery.enquiry_id is not None and delivery.kind is DeliveryKind.ROUTED:
         enquiry = session.get_one(Enquiry, delivery.enquiry_id)

@@ -32,7 +32,7 @@ from directory.domain.ids import new_id
 from directory.domain.numbers import PhoneNumber
 from directory.domain.routing import Facts, decide
 from directory.domain.values import EmailAddress, Reference
-from directory.services.contacts import answer_by, place_of, reply_days_of
+from directory.services.contacts import answer_by, place_of
 from directory.services.history import about, record
 from directory.settings import Settings
 
@@ -175,7 +175,7 @@ def submit_enquiry(
         },
         first=True,
     )
-    counted = sender.keys if sender else ()
+    counted: tuple[str, ...] = sender.keys if sender else ()
     if len(outgoing) > 1:
         counted += (_receipt_key(signer, submission),)
     limits.use(session, counted, now=now)
@@ -341,7 +341,7 @@ class Post:
         """The acknowledgement to the visitor, without a word the visitor typed."""
         enquiry = self._enquiry
         language = enquiry.language if enquiry.reply_language == "any" else enquiry.reply_language
-        inputs: AcknowledgementInputs = {
+        inputs: AcknowledgementInputs = {  # type: ignore[typeddict-item]
             **self._common(department, language),
             "reply_to": self._public_mailbox(department, language),
             "department_phone": _phone(department, language),
@@ -404,9 +404,7 @@ class Post:
     def _public_mailbox(self, department: Department, language: str) -> list[Mailbox]:
         for point in department.public_points(PointKind.EMAIL):
             if point.live:
-                return [
-                    {"name": localised(department.name, language)[0], "address": point.value}
-                ]
+                return [{"name": localised(department.name, language)[0], "address": point.value}]
         return self._desk_mailbox(language)
 
     def _desk_mailbox(self, language: str) -> list[Mailbox]:

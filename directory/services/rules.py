@@ -60,4 +60,3 @@ def publish_rules(
         first=True,
     )
     return rules
-

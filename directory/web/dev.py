@@ -17,7 +17,7 @@ from directory.adapters.mailbox import read_mailbox, read_message
 from directory.web import present
 from directory.web.context import language, parts, settings
 
-bp = Blueprint("dev", __name__, url_prefix="/dev/mailbox")
+bp = Blueprint("dev", __name__)
 
 
 @bp.before_request
@@ -36,7 +36,7 @@ def _keep_no_copy(response: Response) -> Response:
     return response
 
 
-@bp.get("")
+@bp.get("/dev/mailbox")
 def mailbox() -> ResponseReturnValue:
     folder = parts().mailbox
     assert folder is not None
@@ -48,14 +48,14 @@ def mailbox() -> ResponseReturnValue:
     )
 
 
-@bp.get(".json")
+@bp.get("/dev/mailbox.json")
 def mailbox_json() -> ResponseReturnValue:
     folder = parts().mailbox
     assert folder is not None
     return jsonify(items=[kept.as_json() for kept in read_mailbox(folder)])
 
 
-@bp.get("/<message_id>.eml")
+@bp.get("/dev/mailbox/<message_id>.eml")
 def source(message_id: str) -> ResponseReturnValue:
     folder = parts().mailbox
     assert folder is not None
@@ -64,7 +64,7 @@ def source(message_id: str) -> ResponseReturnValue:
     return response
 
 
-@bp.get("/<message_id>")
+@bp.get("/dev/mailbox/<message_id>")
 def one(message_id: str) -> ResponseReturnValue:
     folder = parts().mailbox
     assert folder is not None

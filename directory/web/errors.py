@@ -86,8 +86,9 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
     # The id is all that leaves: the trace may hold what somebody typed, so it stays out of the
     # log's message and of the page.
     number = uuid.uuid4().hex[:12]
-    log.error("request.failed", id=number, path=request.path, error=type(error).__name__,
-              exc_info=error)
+    log.error(
+        "request.failed", id=number, path=request.path, error=type(error).__name__, exc_info=error
+    )
     return answer(500)
 
 

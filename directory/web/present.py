@@ -47,8 +47,9 @@ def department_url(slug: str, language: str) -> str:
 
 
 def write_url(language: str, *, topic: str = "", department: str = "") -> str:
-    given = {"topic": topic or None, "department": department or None}
-    return url_for("enquiry.new", lang=language, **given)
+    if department:
+        return url_for("enquiry.new", lang=language, department=department)
+    return url_for("enquiry.new", lang=language, topic=topic)
 
 
 # Instants
@@ -245,10 +246,8 @@ def hours_table(
     }
 
 
-def hours_line(
-    department: Department, language: str, now: datetime, settings: Settings
-) -> str:
-    """The hours in one line for the foot of every page: "Mon to Fri 09:00–17:30 (Nanjing, UTC+8)"."""
+def hours_line(department: Department, language: str, now: datetime, settings: Settings) -> str:
+    """The hours in one line: "Mon to Fri, 09:00–17:30 (Nanjing, UTC+8)"."""
     hours = hours_of(department, settings=settings)
     if hours is None:
         return ""
@@ -293,7 +292,11 @@ def department_view(
         "not_here": localised(department.not_here, language)[0],
         "open": open_state(department, language, now, settings),
         "reply_days": reply_days_of(department, None, settings=settings),
-        "ways": [way(point, language, settings) for point in public if point.kind is not PointKind.WEBSITE],
+        "ways": [
+            way(point, language, settings)
+            for point in public
+            if point.kind is not PointKind.WEBSITE
+        ],
         "hours": hours_table(department, language, now, settings),
         "parents": [_link(row, language) for row in parents],
         "children": [_link(row, language) for row in children],
@@ -357,9 +360,7 @@ def tree(
     return top
 
 
-def topic_groups(
-    published: Published, language: str, settings: Settings
-) -> list[dict[str, Any]]:
+def topic_groups(published: Published, language: str, settings: Settings) -> list[dict[str, Any]]:
     """The topics offered, under their headings in the order of the first of each."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for topic in published.topics.values():
@@ -428,9 +429,7 @@ def desk(
     }
 
 
-def steps(
-    enquiry: Enquiry, department_name: str, at: Any, expected: str
-) -> list[dict[str, Any]]:
+def steps(enquiry: Enquiry, department_name: str, at: Any, expected: str) -> list[dict[str, Any]]:
     """Where an enquiry is: the steps behind it, the one it is at, those to come.
 
     *at* makes a Moment of an instant; *expected* says by when an answer is due.

@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
-from flask import url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
 from directory.adapters.db import departments
@@ -76,7 +84,7 @@ def topics(lang: str) -> ResponseReturnValue:
     return page("public/topics.html", groups=groups)
 
 
-@bp.get("/<lang:lang>/departments/")
+@bp.get("/<lang:lang>/departments/", endpoint="departments")
 def departments_list(lang: str) -> ResponseReturnValue:
     with db().reading() as session:
         nodes = _tree(session, lang)
@@ -124,7 +132,7 @@ def theme() -> ResponseReturnValue:
     if chosen not in shell.THEMES:
         abort(400)
     back = shell.own_path(request.form.get("next", "/"))
-    return shell.keep_theme(redirect(back, 303), chosen)
+    return shell.keep_theme(make_response(redirect(back, 303)), chosen)
 
 
 def months(days: int) -> int:
@@ -154,5 +162,3 @@ def _successor(session: Any, closed: Department) -> Department:
         seen.add(found.id)
     assert found is not None
     return found
-
-

@@ -101,10 +101,12 @@ def _refuse_odd_requests() -> None:
         abort(403)
     if request.content_length and request.content_length > LARGEST_BODY:
         abort(413)
-    if request.mimetype == "application/x-www-form-urlencoded":
-        # Counted before it is parsed: a body of nothing but "&" makes a hundred thousand fields.
-        if request.get_data(cache=True).count(b"&") >= MOST_FIELDS:
-            abort(413)
+    # Counted before it is parsed: a body of nothing but "&" makes a hundred thousand fields.
+    if (
+        request.mimetype == "application/x-www-form-urlencoded"
+        and request.get_data(cache=True).count(b"&") >= MOST_FIELDS
+    ):
+        abort(413)
 
 
 def _is_our_host(host: str) -> bool:
@@ -202,7 +204,7 @@ def path_in(tag: str) -> str:
     else:
         path = request.path if request.method == "GET" else url_for("public.home", lang=tag)
         query = [(k, v) for k, v in request.args.items(multi=True) if k != "lang"]
-        if "/" != path and not path.startswith(f"/{SEGMENTS[tag]}/"):
+        if path != "/" and not path.startswith(f"/{SEGMENTS[tag]}/"):
             query.append(("lang", SEGMENTS[tag]))
     return f"{path}?{urlencode(query)}" if query else path
 
@@ -229,7 +231,7 @@ def link_headers(response: Response, links: dict[str, Any]) -> Response:
     """Say the alternates in the header too, for those who do not read the page."""
     for alternate in links["alternates"]:
         response.headers.add(
-            "Link", f"<{alternate['url']}>; rel=\"alternate\"; hreflang=\"{alternate['lang']}\""
+            "Link", f'<{alternate["url"]}>; rel="alternate"; hreflang="{alternate["lang"]}"'
         )
     return response
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from alembic.script import ScriptDirectory
 from directory.adapters.db import Database
 
 
-def is_ours(name: str | None, type_: str, parents: Mapping[str, Any]) -> bool:
+def is_ours(name: str | None, type_: str, parents: Any) -> bool:
     """Whether a table belongs to the model: the full-text index brings tables of its own."""
     return type_ != "table" or name is None or not name.startswith(("search_", "sqlite_"))
 

@@ -1,0 +1,105 @@
+"""Messages shown or sent to see what they look like; nothing is stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
+
+from sqlalchemy.orm import Session
+
+from directory.adapters.catalogue import gettext
+from directory.adapters.compose import compose
+from directory.adapters.queries import Published, decisions_of, enquiry_by_ref
+from directory.domain.contacts import Department, Topic, localised
+from directory.domain.delivery import DeliveryKind
+from directory.domain.enquiry import Decision, Enquiry
+from directory.domain.errors import NotFound
+from directory.domain.routing import Facts, decide
+from directory.domain.values import EmailAddress, Reference
+from directory.parts import Parts
+from directory.services.contacts import answer_by
+from directory.services.enquiries import Post
+
+_SAMPLE_REF = "7K4M2QXD"
+_SAMPLE = {
+    "en": ("Li Wei", "May we visit your laboratory in March?"),
+    "zh-Hans": ("李伟", "请问三月份能否参观贵院实验室？"),
+}
+
+
+def preview(parts: Parts, kind: str, *, ref: str | None, language: str) -> bytes:
+    """The message *kind* as it would be sent for the enquiry *ref*, or for a made-up one.
+
+    RFC 5322 bytes. Raises NotFound for a reference or a topic that is not there.
+    """
+    now = parts.now()
+    with parts.db.reading() as session:
+        published = parts.published(session, now)
+        topic: Topic | None
+        if ref is None:
+            enquiry, decision, department, topic = _made_up(
+                session, parts, published, language, now
+            )
+        else:
+            enquiry = enquiry_by_ref(session, Reference.parse(ref).symbols)
+            decision = decisions_of(session, enquiry)[-1]
+            department = session.get_one(Department, decision.department_id)
+            topic = published.topic(enquiry.topic)
+        post = Post(parts.settings, parts.signer, published, enquiry, topic)
+        if DeliveryKind(kind) is DeliveryKind.ROUTED:
+            delivery = post.to_department(department, decision, position=1, now=now)
+        else:
+            delivery = post.receipt(department, position=2, now=now)
+    return compose(delivery)
+
+
+def _made_up(
+    session: Session, parts: Parts, published: Published, language: str, now: datetime
+) -> tuple[Enquiry, Decision, Department, Topic]:
+    topic = next(iter(published.topics.values()), None)
+    if topic is None:
+        raise NotFound("There is no topic to make an example with")
+    name, message = _SAMPLE[language]
+    decision = decide(Facts(topic=topic.code), published.rules, published.routes)
+    department = published.department_of(session, decision)
+    enquiry = Enquiry(
+        ref=_SAMPLE_REF,
+        received_at=now,
+        form_token="",
+        body_hash="",
+        language=language,
+        topic=topic.code,
+        topic_label=topic.label,
+        message=message,
+        name=name,
+        email="liwei@example.com",
+        reply_language=language,
+        answer_by=answer_by(department, topic, settings=parts.settings, received=now),
+    )
+    return enquiry, decision, department, topic
+
+
+def trial_message(parts: Parts, recipient: EmailAddress, *, language: str) -> tuple[str, bytes]:
+    """A message that says it is a test: its envelope sender and RFC 5322 bytes."""
+    site = parts.settings.site
+    sender = parts.settings.mail.from_
+    message = EmailMessage(policy=SMTP)
+    name = localised(site.name, language)[0]
+    message["From"] = f'"{name}" <{sender}>' if name.isascii() else sender
+    message["To"] = recipient.ascii
+    message["Subject"] = gettext(language, "Test message")
+    message["Date"] = format_datetime(parts.now())
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    message.set_content(
+        gettext(
+            language,
+            "This message shows that the contact service can send mail. Nobody needs to answer it.",
+        )
+        + f"\n\n{site.base_url}\n",
+        cte="quoted-printable",
+    )
+    return sender, message.as_bytes()
