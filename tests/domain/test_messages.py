@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
+import directory
 from directory.domain.errors import InvalidValue
 from directory.domain.messages import MESSAGES, FileSize, country_name, message
 
@@ -106,3 +109,20 @@ def test_a_refused_value_says_so_in_both_languages():
 
     assert str(refused) == refused.text("en")
     assert refused.text("zh-Hans") == "请检查 @ 之后的部分：“example”不完整"
+
+
+def test_every_refusal_in_the_code_has_its_sentence():
+    package = Path(directory.__file__).parent
+    named = {
+        (node.args[0].value, path.name)
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "InvalidValue"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+    assert len(named) > 20
+    assert {found for found in named if found[0] not in MESSAGES} == set()
