@@ -6,7 +6,36 @@ needs no database and gives the same bytes whenever it is done.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime
+from email.utils import format_datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict, cast
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from directory.adapters import mime
+from directory.adapters.catalogue import gettext, ngettext
+from directory.domain.delivery import Delivery, DeliveryKind
+from directory.domain.when import format_when
+from directory.domain.wrap import WIDTH, columns, pad, wrap
+
+FROM_NAME = 40
+"""Characters of a visitor's name shown in From."""
+
+SUBJECT_FROM_MESSAGE = 60
+"""Characters of the message that stand in for a missing subject."""
+
+_LINK = re.compile(r"\S*(?:://|www\.)\S*", re.IGNORECASE)
+_DOT_IN_A_WORD = re.compile(r"(?<=\w)\.(?=\w{2})")
+_INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"  # part of names in Persian, of signs in Indic scripts
 
 
 class Mailbox(TypedDict):
@@ -85,3 +114,213 @@ class AcknowledgementInputs(CommonInputs):
 
     department_phone: str
     status_url: str
+
+
+def compose(delivery: Delivery) -> bytes:
+    """The message of *delivery*, to be kept and sent as it is.
+
+    7-bit, lines ended with CRLF; UTF-8 stands in the header only where an address has letters
+    beyond ASCII. Raises whatever is wrong with the inputs: the caller parks the delivery.
+    """
+    match delivery.kind:
+        case DeliveryKind.ROUTED:
+            return _routed(delivery, cast(RoutedInputs, delivery.inputs))
+        case DeliveryKind.ACKNOWLEDGEMENT:
+            return _acknowledgement(delivery, cast(AcknowledgementInputs, delivery.inputs))
+
+
+def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
+    about = _one_line(m["subject"]) or shortened(m["message"], SUBJECT_FROM_MESSAGE)
+    page = {
+        "m": m,
+        "lang": delivery.language,
+        "about": about,
+        "preheader": m["message"].partition("\n")[0],
+        "sent": _when(m, m["received_at"], delivery.language),
+        "deadline": _when(m, m["answer_by"], delivery.language),
+    }
+    words = _words(delivery, page)
+    sender = m["service_name"]
+    if m["from_style"] == "visitor-via" and (visitor := name_for_from(m["name"])):
+        _ = partial(gettext, delivery.language)
+        sender = _("%(name)s via %(service)s") % {"name": visitor, "service": sender}
+    department = _one_line(m["department_name"])
+    header = [
+        *_common_header(delivery, m, sender, department, words["subject"]),
+        mime.token("Auto-Submitted", "auto-generated"),
+        mime.list_id(department, f"{m['department_slug']}.{m['list_domain']}"),
+        mime.unstructured("X-Enquiry-Department", m["department_slug"]),
+        mime.unstructured("X-Enquiry-Topic", m["topic_code"] or "none"),
+        mime.unstructured("X-Enquiry-Rule", m["chosen_by"].get("id") or m["chosen_by"]["reason"]),
+    ]
+    return _message(delivery, header, page | words)
+
+
+def _acknowledgement(delivery: Delivery, m: AcknowledgementInputs) -> bytes:
+    page = {
+        "m": m,
+        "lang": delivery.language,
+        "deadline": _when(m, m["answer_by"], delivery.language),
+    }
+    words = _words(delivery, page)
+    header = [
+        *_common_header(delivery, m, m["service_name"], "", words["subject"]),
+        mime.token("Auto-Submitted", "auto-replied"),
+    ]
+    return _message(delivery, header, page | words)
+
+
+def _common_header(
+    delivery: Delivery, m: CommonInputs, sender: str, recipient: str, subject: str
+) -> list[str]:
+    # The day as it is where the service is, which is what a reader expects beside the subject.
+    sent = delivery.created_at.astimezone(ZoneInfo(m["timezone"]))
+    header = [
+        mime.addresses("From", [(_one_line(sender), m["from_address"])]),
+        mime.addresses("To", [(_one_line(recipient), delivery.recipient)]),
+    ]
+    if m["reply_to"]:
+        replies = [(_one_line(to["name"]), to["address"]) for to in m["reply_to"]]
+        header.append(mime.addresses("Reply-To", replies))
+    return [
+        *header,
+        mime.unstructured("Subject", subject),
+        mime.token("Date", format_datetime(sent)),
+        mime.token("Message-ID", delivery.message_id),
+        mime.token("X-Auto-Response-Suppress", "All"),
+        mime.token("X-Enquiry-Ref", m["reference"]),
+        mime.token("X-Enquiry-Kind", delivery.kind.value),
+        mime.token("Content-Language", delivery.language),
+    ]
+
+
+def _words(delivery: Delivery, page: dict[str, Any]) -> dict[str, Any]:
+    """The sentences and facts that more than one part of the message has."""
+    template = _templates(delivery.language).get_template(f"mail/_{delivery.kind.value}_words.txt")
+    return {
+        name: value
+        for name, value in vars(template.make_module(page)).items()
+        if not name.startswith("_")
+    }
+
+
+def _message(delivery: Delivery, header: list[str], page: dict[str, Any]) -> bytes:
+    templates, kind = _templates(delivery.language), delivery.kind.value
+    # Made from the Message-ID, so that composing twice gives the same bytes.
+    digest = hashlib.sha256(delivery.message_id.encode()).hexdigest()[:24]
+    return mime.alternative(
+        header,
+        templates.get_template(f"mail/{kind}.txt").render(page),
+        templates.get_template(f"mail/{kind}.html").render(page),
+        boundary=f"=_{digest}",
+    )
+
+
+# What stands in the lines
+
+
+def name_for_from(name: str) -> str:
+    """A visitor's name as it may stand in a From we sign: no address, link or trick in it.
+
+    Mail programs show this name and little else, so it must not read as an address of somebody
+    ("paypal.com"), turn the text around it (bidirectional controls) or be long enough to push
+    our own name out of sight. May come out empty.
+    """
+    name = unicodedata.normalize("NFC", name)
+    name = _LINK.sub(" ", name)
+    name = "".join(" " if _unwanted(character) else character for character in name)
+    name = _DOT_IN_A_WORD.sub(". ", name)
+    return " ".join(name.split())[:FROM_NAME].rstrip()
+
+
+def shortened(text: str, limit: int) -> str:
+    """*text* in one line of at most *limit* characters, cut between words where there are any."""
+    line = _one_line(text)
+    if len(line) <= limit:
+        return line
+    cut = line[: limit - 1]
+    space = cut.rfind(" ")
+    return f"{(cut[:space] if space > limit * 2 // 3 else cut).rstrip()}…"
+
+
+def _unwanted(character: str) -> bool:
+    if character in '@<>"' or character in _JOINERS:
+        return character not in _JOINERS
+    return unicodedata.category(character) in _INVISIBLE
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _when(m: CommonInputs, instant: str | None, language: str) -> str:
+    if not instant:
+        return ""
+    return format_when(
+        datetime.fromisoformat(instant), ZoneInfo(m["timezone"]), m["place"], language
+    )
+
+
+# Templates
+
+
+@cache
+def _templates(language: str) -> Environment:
+    """The templates in one language, each compiled at its first use in a process."""
+    environment = Environment(
+        loader=FileSystemLoader(_templates_folder()),
+        autoescape=select_autoescape(["html"], default=False, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        partial(gettext, language), partial(ngettext, language), newstyle=True
+    )
+    environment.filters |= {
+        "wrap": wrap,
+        "breaks": _breaks,
+        "in_columns": in_columns,
+        "in_lines": in_lines,
+    }
+    return environment
+
+
+def _templates_folder() -> Path:
+    """Beside the package in a checkout, inside it in an installed wheel."""
+    inside = Path(__file__).parent.parent / "templates"
+    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "templates"
+
+
+def _breaks(text: str) -> Markup:
+    return Markup("<br>\n").join(text.split("\n"))
+
+
+def in_lines(facts: Sequence[tuple[str, str]]) -> str:
+    """Labels and values, one pair a line, the values below one another."""
+    width = max(columns(label) for label, _ in facts) + 2
+    return "\n".join(
+        f"{pad(label, width)}{line}" if not number else f"{' ' * width}{line}"
+        for label, value in facts
+        for number, line in enumerate(wrap(value, width=WIDTH - width).split("\n"))
+    )
+
+
+def in_columns(facts: Sequence[tuple[str, str]]) -> str:
+    """Labels and values, two pairs a line where all of them fit, else one."""
+    rows = [facts[n : n + 2] for n in range(0, len(facts), 2)]
+    left = max(columns(label) for label, _ in facts[::2]) + 2
+    middle = max(columns(value) for _, value in facts[::2]) + 2
+    right = max((columns(label) for label, _ in facts[1::2]), default=0) + 2
+    if any("\n" in value for _, value in facts):
+        return in_lines(facts)
+    lines = [
+        pad(label, left)
+        + (pad(value, middle) if rest else value)
+        + "".join(f"{pad(other, right)}{beside}" for other, beside in rest)
+        for (label, value), *rest in rows
+    ]
+    return "\n".join(lines) if max(map(columns, lines)) <= WIDTH else in_lines(facts)

@@ -1,0 +1,82 @@
+"""Deliveries for the tests of mail; each names only what it does not care about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from directory.domain.delivery import Delivery, DeliveryKind
+
+RECEIVED = datetime(2026, 11, 22, 6, 5, tzinfo=UTC)
+ANSWER_BY = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+
+COMMON = {
+    "service_name": "Institute Contact",
+    "from_address": "contact@institute.example",
+    "reference": "ENQ-7K4M-2QXD",
+    "topic_label": "Apply to study",
+    "department_name": "Admissions Office",
+    "answer_by": ANSWER_BY.isoformat(),
+    "timezone": "Asia/Singapore",
+    "place": "Singapore",
+}
+
+
+def a_routed_delivery(language: str = "en", **inputs: Any) -> Delivery:
+    """The example of the design: Li Wei asks about a transcript."""
+    return Delivery(
+        kind=DeliveryKind.ROUTED,
+        recipient="admissions@institute.example",
+        language=language,
+        message_id="<7K4M2QXD.1@contact.institute.example>",
+        envelope_sender="bounce+r1-x@institute.example",
+        created_at=RECEIVED,
+        due_at=RECEIVED,
+        inputs=COMMON
+        | {
+            "reply_to": [{"name": "Li Wei", "address": "liwei@example.com"}],
+            "from_style": "visitor-via",
+            "department_slug": "admissions",
+            "topic_code": "apply",
+            "list_domain": "contact.institute.example",
+            "chosen_by": {
+                "reason": "rule",
+                "id": "applications",
+                "position": 3,
+                "name": "Applications",
+                "why": "topic is Apply to study",
+            },
+            "subject": "transcript format",
+            "message": "Can I send my transcript as a PDF?",
+            "message_language": "en",
+            "name": "Li Wei",
+            "organisation": "",
+            "reply_by": "email",
+            "email": "liwei@example.com",
+            "phone": "+44 20 7946 0123",
+            "reply_language": "en",
+            "received_at": RECEIVED.isoformat(),
+            "retention_days": 365,
+        }
+        | inputs,
+    )
+
+
+def an_acknowledgement(language: str = "en", **inputs: Any) -> Delivery:
+    """The receipt for the same enquiry."""
+    return Delivery(
+        kind=DeliveryKind.ACKNOWLEDGEMENT,
+        recipient="liwei@example.com",
+        language=language,
+        message_id="<7K4M2QXD.2@contact.institute.example>",
+        envelope_sender="bounce+a2-x@institute.example",
+        created_at=RECEIVED,
+        due_at=RECEIVED,
+        inputs=COMMON
+        | {
+            "reply_to": [{"name": "Admissions Office", "address": "hello@institute.example"}],
+            "department_phone": "+65 6123 4567",
+            "status_url": "https://contact.institute.example/e/7K4M2QXD-3K9T6W2RZ8QH4N7VB5XJ0CDPGM1",
+        }
+        | inputs,
+    )
