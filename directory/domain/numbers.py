@@ -218,6 +218,8 @@ def read(text: str, region: str) -> Reading:
         if len(extension) > EXTENSION_MAX:
             raise InvalidValue("phone.extension", max=EXTENSION_MAX)
     found = _dial(plain, region)
+    if isinstance(found, _Dialled) and _trunk_eight_counted(found, plain):
+        found = _wrong("phone.too_short", _country_of(found.number, region))
     if isinstance(found, _Dialled) and found.type != "unknown":
         return Reading(found.e164, extension, False, _perhaps_local(found, plain), found.type)
     inside = None if extension else _extension_inside(plain, region, found)
@@ -430,6 +432,7 @@ def _refuse_other_characters(text: str) -> None:
 # ------------------------------------------------------------------ the numbering plan
 
 _NOT_DIGIT: Final = re.compile(r"[^0-9]")
+_EIGHT_APART: Final = re.compile(r"\(?8\)?[ (.-]")
 _NOTHING: Final = re.compile(r"[^0-9]*")
 _TRUNK_ZERO: Final = re.compile(r"\(\s*0\s*\)")
 _LAST_GROUP: Final = re.compile(r"(?P<number>.*\d)\)?\s*[-(]\s*(?P<extension>\d{1,6})\s*\)?")
@@ -577,6 +580,18 @@ def _refuse_length_of_range(found: _Dialled, text: str, region: str) -> None:
     wrong = _beside_known(code, nsn, country)
     if wrong is not None:
         raise wrong
+
+
+def _trunk_eight_counted(found: _Dialled, text: str) -> bool:
+    """Whether the "8" before "8 (495) 123-45-6" was taken into the number to make up its length.
+
+    Only where 8 is the trunk prefix (Russia, Kazakhstan, Belarus, Turkmenistan), for numbers
+    there begin with 8, too, but nobody sets that digit apart.
+    """
+    if not _EIGHT_APART.match(text):
+        return False
+    nsn = phonenumbers.national_significant_number(found.number)
+    return _plan(_main_region(found.number.country_code or 0))[1] == "8" and nsn == _digits(text)
 
 
 def _beside_known(code: int, nsn: str, country: str) -> InvalidValue | None:

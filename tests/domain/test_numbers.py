@@ -169,6 +169,9 @@ def test_digits_are_never_invented_or_lost(text, region):
         ("+49 (0)511/762-0", "CN", "+495117620"),
         ("+49/30/12345678", "CN", "+493012345678"),
         ("8 (495) 123-45-67", "RU", "+74951234567"),
+        ("8-800-555-35-35", "RU", "+78005553535"),
+        ("800-555-35-35", "RU", "+78005553535"),
+        ("62-21-7270020", "ID", "+62217270020"),
         ("011 15-3123-4567", "AR", "+5491131234567"),
         ("310-1234", "CA", "+13101234"),
         ("+800 1234 5678", "CN", "+80012345678"),
@@ -214,6 +217,7 @@ def test_numbers_as_people_write_them(text, region, number):
         ("+86 8345 5189", "CN", "phone.invalid"),
         ("7946 0123", "GB", "phone.invalid"),
         ("253-0000", "US", "phone.invalid"),
+        ("8 (771) 000 999", "KZ", "phone.too_short"),  # the 8 is dialled first and no part of it
         ("020 7946 0123", "", "phone.invalid"),
         ("0044 20 7946 01", "US", "phone.invalid"),
         ("+999 12345678", "CN", "phone.invalid"),
