@@ -57,8 +57,9 @@ def plant(
     with path.open("rb") as file:
         seed = tomllib.load(file)
     found: dict[str, Department] = {}
-    for values in seed.get("departments", []):
+    for position, values in enumerate(seed.get("departments", []), 1):
         department = _department(values, settings=settings, now=now, verified_how=verified_how)
+        department.position = values.get("sort", position)
         found[department.slug] = department
     for values in seed.get("departments", []):
         department = found[values["slug"]]
@@ -119,7 +120,6 @@ def _department(
         created_at=now,
         updated_at=now,
     )
-    department.position = values.get("sort", 0)
     for position, point in enumerate(values.get("points", []), 1):
         made = _point(point, position, settings.site.default_country)
         if verified_how:
