@@ -308,7 +308,7 @@ def _usual_landline(code: int) -> tuple[str, int]:
 
 
 def _number_of(code: int, nsn: str) -> phonenumbers.PhoneNumber:
-    """The number *nsn* (national significant digits, their leading zeros kept) of country *code*."""
+    """The national significant digits *nsn* in country *code*, their leading zeros kept."""
     zeros = len(nsn) - len(nsn[:-1].lstrip("0") + nsn[-1:])  # "000" is two zeros before a 0
     return phonenumbers.PhoneNumber(
         country_code=code,
