@@ -77,8 +77,10 @@ def answer_by(
 def place_of(department: Department, language: str) -> str:
     """The town a department is in, in *language*; "" when no address says."""
     for point in department.public_points(PointKind.PHYSICAL, PointKind.POSTAL):
-        if place := localised(point.address.get("locality", {}), language)[0]:
-            return place
+        place, written_in = localised(point.address.get("locality", {}), language)
+        if place:
+            # 南京市 in an address, 南京 in a sentence.
+            return place.removesuffix("市") if written_in == "zh-Hans" and len(place) > 2 else place
     return ""
 
 
