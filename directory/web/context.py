@@ -6,7 +6,7 @@ import ipaddress
 from datetime import datetime
 from typing import cast
 
-from flask import current_app, g, request
+from flask import Response, current_app, g, request
 
 from directory.adapters.catalogue import gettext
 from directory.adapters.db import Database
@@ -48,10 +48,42 @@ def language() -> str:
     return cast(str, g.language)
 
 
+LANGUAGE_COOKIE = "directory_lang"
+YEAR_S = 365 * 24 * 3600
+
+
+def is_https() -> bool:
+    """Whether visitors reach the service by TLS."""
+    return settings().site.base_url.startswith("https:")
+
+
+def cookie_name(name: str) -> str:
+    """*name* as the browser holds it: bound to this host and to TLS where there is TLS."""
+    return f"__Host-{name}" if is_https() else name
+
+
+def read_cookie(name: str) -> str:
+    """The value of our cookie *name*, "" without."""
+    return request.cookies.get(cookie_name(name), "")
+
+
+def keep_cookie(response: Response, name: str, value: str, *, seconds: int) -> None:
+    """Give the browser a cookie of ours that no script reads and no other site sends along."""
+    response.set_cookie(
+        cookie_name(name),
+        value,
+        max_age=seconds,
+        path="/",
+        secure=is_https(),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
 def preferred_language() -> str:
     """By ``?lang``, the cookie, Accept-Language, the site's first language, in this order."""
     offered = settings().site.languages
-    for asked in (request.args.get("lang", ""), request.cookies.get("directory_lang", "")):
+    for asked in (request.args.get("lang", ""), read_cookie(LANGUAGE_COOKIE)):
         tag = TAGS.get(asked.lower(), asked)
         if tag in offered:
             return tag

@@ -53,9 +53,11 @@ from directory.web.context import (
     TAGS,
     _,
     db,
+    keep_cookie,
     language,
     now,
     parts,
+    read_cookie,
     sender,
     settings,
 )
@@ -178,14 +180,11 @@ def _to_status(enquiry: Enquiry) -> Response:
     path = target.removeprefix(settings().site.base_url)
     response = make_response(redirect(f"{request.script_root}{path}?sent=1", 303))
     response.headers["Cache-Control"] = "no-store"
-    response.set_cookie(
+    keep_cookie(
+        response,
         _written_cookie(enquiry.ref),
         parts().signer.sign_value("written", enquiry.ref, now()),
-        max_age=int(WRITTEN_SHOWN.total_seconds()),
-        path=f"{request.script_root}/e/",
-        secure=settings().site.base_url.startswith("https:"),
-        httponly=True,
-        samesite="Lax",
+        seconds=int(WRITTEN_SHOWN.total_seconds()),
     )
     return response
 
@@ -498,7 +497,7 @@ def _language_of_status(enquiry: Enquiry) -> str:
 
 
 def _is_own_browser(enquiry: Enquiry) -> bool:
-    signed = request.cookies.get(_written_cookie(enquiry.ref), "")
+    signed = read_cookie(_written_cookie(enquiry.ref))
     try:
         told = parts().signer.read_value("written", signed, now(), max_age=WRITTEN_SHOWN)
     except LinkRefused:

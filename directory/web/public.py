@@ -27,7 +27,17 @@ from directory.adapters.queries import (
 from directory.domain.contacts import Department, DepartmentStatus, localised
 from directory.domain.errors import NotFound
 from directory.web import present, shell
-from directory.web.context import db, now, parts, preferred_language, settings
+from directory.web.context import (
+    LANGUAGE_COOKIE,
+    SEGMENTS,
+    YEAR_S,
+    db,
+    keep_cookie,
+    now,
+    parts,
+    preferred_language,
+    settings,
+)
 
 bp = Blueprint("public", __name__)
 
@@ -44,8 +54,11 @@ def page(template: str, **context: Any) -> Response:
 
 @bp.get("/")
 def root() -> ResponseReturnValue:
-    response = redirect(url_for("public.home", lang=preferred_language()), 302)
+    chosen = preferred_language()
+    response = make_response(redirect(url_for("public.home", lang=chosen), 302))
     response.headers["Vary"] = "Accept-Language, Cookie"
+    if "lang" in request.args:
+        keep_cookie(response, LANGUAGE_COOKIE, SEGMENTS[chosen], seconds=YEAR_S)
     return response
 
 
@@ -132,7 +145,9 @@ def theme() -> ResponseReturnValue:
     if chosen not in shell.THEMES:
         abort(400)
     back = shell.own_path(request.form.get("next", "/"))
-    return shell.keep_theme(make_response(redirect(back, 303)), chosen)
+    response = make_response(redirect(back, 303))
+    keep_cookie(response, shell.THEME_COOKIE, chosen, seconds=YEAR_S)
+    return response
 
 
 def months(days: int) -> int:

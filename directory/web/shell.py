@@ -24,6 +24,7 @@ from directory.web.context import (
     now,
     other_language,
     parts,
+    read_cookie,
     settings,
 )
 
@@ -52,8 +53,7 @@ LARGEST_BODY = 512 * 1024
 MOST_FIELDS = 200
 
 THEMES = ("light", "dark", "auto")
-_THEME_COOKIE = "directory_theme"
-_YEAR_S = 365 * 24 * 3600
+THEME_COOKIE = "directory_theme"
 
 
 class Language(BaseConverter):
@@ -202,7 +202,9 @@ def path_in(tag: str) -> str:
         path = url_for(request.endpoint, **{**request.view_args, "lang": tag})
         query = [(k, v) for k, v in request.args.items(multi=True) if k != "lang"]
     else:
-        path = request.path if request.method == "GET" else url_for("public.home", lang=tag)
+        path = url_for("public.home", lang=tag)
+        if request.method == "GET":
+            path = request.script_root + request.path
         query = [(k, v) for k, v in request.args.items(multi=True) if k != "lang"]
         if path != "/" and not path.startswith(f"/{SEGMENTS[tag]}/"):
             query.append(("lang", SEGMENTS[tag]))
@@ -237,17 +239,8 @@ def link_headers(response: Response, links: dict[str, Any]) -> Response:
 
 
 def theme() -> str:
-    chosen = request.cookies.get(_THEME_COOKIE, "auto")
+    chosen = read_cookie(THEME_COOKIE) or "auto"
     return chosen if chosen in THEMES else "auto"
-
-
-def keep_theme(response: Response, chosen: str) -> Response:
-    """Remember *chosen* in this browser for a year."""
-    secure = settings().site.base_url.startswith("https:")
-    response.set_cookie(
-        _THEME_COOKIE, chosen, max_age=_YEAR_S, secure=secure, httponly=True, samesite="Lax"
-    )
-    return response
 
 
 # Static files
