@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.support import eventually, free_port
 
@@ -76,11 +77,7 @@ class PostgresServer:
                 user=self._user,
                 start_new_session=True,  # Ctrl-C at the tests ends it through stop()
             )
-        try:
-            eventually(self._answers, within=60, what="PostgreSQL answers")
-        except AssertionError as error:
-            error.add_note((self.folder / "log").read_text(errors="replace")[-4000:])
-            raise
+        eventually(self._answers, within=60, what="PostgreSQL answers")
 
     def stop(self) -> None:
         """Shut down in order: running statements are broken off, the data is written."""
@@ -103,7 +100,8 @@ class PostgresServer:
     def _answers(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
-            raise RuntimeError("PostgreSQL ended at once")
+            log = (self.folder / "log").read_text(errors="replace")
+            pytest.fail(f"PostgreSQL did not start:\n{log[-4000:]}")
         with psycopg.connect(self.url(), connect_timeout=5) as connection:
             return connection.execute("SELECT 1").fetchone() == (1,)
 

@@ -36,7 +36,8 @@ CHROMIUM_OPTIONS = (
 def eventually(look: Callable[[], T], *, within: float = 10.0, what: str = "") -> T:
     """Ask *look* until its answer is true, and return it; fail after *within* seconds.
 
-    An exception of *look* counts as "not yet", and is the cause of the failure in the end.
+    An exception of *look* counts as "not yet", and is the cause of the failure in the end;
+    pytest.fail() in it says that waiting is of no more use.
     """
     deadline = time.monotonic() + within
     while True:

@@ -65,7 +65,8 @@ def demo(*command: str | Path, cwd: Path) -> Iterator[str]:
 
     def ready() -> re.Match[str] | None:
         said = log.read_text(errors="replace")
-        assert process.poll() is None or "ready" in said, said
+        if process.poll() is not None:
+            pytest.fail(f"demo ended with {process.returncode}:\n{said}")
         return re.search(r"^ready (http://\S+)", said, re.MULTILINE)
 
     try:
@@ -74,7 +75,7 @@ def demo(*command: str | Path, cwd: Path) -> Iterator[str]:
         yield found[1].rstrip("/")
         process.send_signal(signal.SIGTERM)
         process.wait(15)
-    except BaseException as error:
+    except Exception as error:
         error.add_note(log.read_text(errors="replace")[-4000:])
         raise
     finally:
