@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, cast
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from directory.adapters import mime
-from directory.adapters.catalogue import gettext, ngettext
+from directory.adapters.catalogue import gettext
 from directory.domain.delivery import Delivery, DeliveryKind
 from directory.domain.when import format_when
 from directory.domain.wrap import WIDTH, columns, pad, wrap
@@ -31,6 +31,9 @@ FROM_NAME = 40
 
 SUBJECT_FROM_MESSAGE = 60
 """Characters of the message that stand in for a missing subject."""
+
+PREHEADER = 100
+"""Characters of the message that a list of mails may show below the subject."""
 
 _LINK = re.compile(r"\S*(?:://|www\.)\S*", re.IGNORECASE)
 _DOT_IN_A_WORD = re.compile(r"(?<=\w)\.(?=\w{2})")
@@ -135,7 +138,7 @@ def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
         "m": m,
         "lang": delivery.language,
         "about": about,
-        "preheader": m["message"].partition("\n")[0],
+        "preheader": shortened(m["message"].partition("\n")[0], PREHEADER),
         "sent": _when(m, m["received_at"], delivery.language),
         "deadline": _when(m, m["answer_by"], delivery.language),
     }
@@ -196,7 +199,7 @@ def _common_header(
 
 def _words(delivery: Delivery, page: dict[str, Any]) -> dict[str, Any]:
     """The sentences and facts that more than one part of the message has."""
-    template = _templates(delivery.language).get_template(f"mail/_{delivery.kind.value}_words.txt")
+    template = _template(delivery.language, f"_{delivery.kind.value}_words.txt")
     return {
         name: value
         for name, value in vars(template.make_module(page)).items()
@@ -205,13 +208,13 @@ def _words(delivery: Delivery, page: dict[str, Any]) -> dict[str, Any]:
 
 
 def _message(delivery: Delivery, header: list[str], page: dict[str, Any]) -> bytes:
-    templates, kind = _templates(delivery.language), delivery.kind.value
+    language, kind = delivery.language, delivery.kind.value
     # Made from the Message-ID, so that composing twice gives the same bytes.
     digest = hashlib.sha256(delivery.message_id.encode()).hexdigest()[:24]
     return mime.alternative(
         header,
-        templates.get_template(f"mail/{kind}.txt").render(page),
-        templates.get_template(f"mail/{kind}.html").render(page),
+        _template(language, f"{kind}.txt").render(page),
+        _template(language, f"{kind}.html").render(page),
         boundary=f"=_{digest}",
     )
 
@@ -240,7 +243,7 @@ def shortened(text: str, limit: int) -> str:
         return line
     cut = line[: limit - 1]
     space = cut.rfind(" ")
-    return f"{(cut[:space] if space > limit * 2 // 3 else cut).rstrip()}…"
+    return f"{(cut[:space] if space > limit // 2 else cut).rstrip()}…"
 
 
 def _unwanted(character: str) -> bool:
@@ -265,21 +268,24 @@ def _when(m: CommonInputs, instant: str | None, language: str) -> str:
 
 
 @cache
-def _templates(language: str) -> Environment:
-    """The templates in one language, each compiled at its first use in a process."""
+def _template(language: str, name: str) -> Template:
+    """A template in one language, compiled at its first use in a process."""
+    return _environment(language, html=name.endswith(".html")).get_template(f"mail/{name}")
+
+
+@cache
+def _environment(language: str, *, html: bool) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_templates_folder()),
-        autoescape=select_autoescape(["html"], default=False, default_for_string=True),
+        autoescape=html,  # noqa: S701  off for text parts alone, which have no markup
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         auto_reload=False,
-        extensions=["jinja2.ext.i18n"],
     )
-    environment.install_gettext_callables(  # type: ignore[attr-defined]
-        partial(gettext, language), partial(ngettext, language), newstyle=True
-    )
+    # Not Jinja's own i18n extension, which takes three calls to each of these.
+    environment.globals["_"] = partial(_sentence, language, html)
     environment.filters |= {
         "wrap": wrap,
         "breaks": _breaks,
@@ -287,6 +293,14 @@ def _templates(language: str) -> Environment:
         "in_lines": in_lines,
     }
     return environment
+
+
+def _sentence(language: str, html: bool, text: str, /, **values: Any) -> str:
+    """*text* in *language* with *values* in place, in HTML escaped unless they are Markup."""
+    found = gettext(language, text)
+    if not values:
+        return Markup(found) if html else found  # noqa: S704  our own sentence
+    return Markup(found) % values if html else found % values  # noqa: S704
 
 
 def _templates_folder() -> Path:

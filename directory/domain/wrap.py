@@ -17,10 +17,6 @@ _WIDE = (
 # A line does not end with one of these, nor begin with one of those.
 _OPENING = "（《「『【〔〈“‘"
 _CLOSING = "，。、；：？！）》」』】〕〉”’…—"
-_PIECE = re.compile(
-    rf"\s+|[{_OPENING}]*(?:[^\s{_WIDE}{_OPENING}{_CLOSING}]+|(?![{_OPENING}{_CLOSING}])[{_WIDE}])"
-    rf"[{_CLOSING}]*|[{_OPENING}{_CLOSING}]+"
-)
 _WIDE_ONE = re.compile(f"[{_WIDE}]")
 
 
@@ -48,20 +44,53 @@ def pad(text: str, width: int) -> str:
 
 
 def _lines(line: str, room: int) -> Iterator[str]:
-    if columns(line) <= room:
-        yield line
-        return
-    current, used = "", 0
-    for piece in _PIECE.findall(line):
-        wide = columns(piece)
-        if current and used + wide > room and not piece.isspace():
-            yield current.rstrip()
-            current, used = "", 0
-        if piece.isspace() and current and used + wide > room:
-            # The space itself does not fit, so the break takes its place.
-            yield current
-            current, used = "", 0
-            continue
-        current, used = current + piece, used + wide
-    if current.strip():
-        yield current.rstrip()
+    left = columns(line)
+    while left > room:
+        end = _break(line, room)
+        if end >= len(line):
+            break
+        # A single character more may be two columns; whole runs are counted at once.
+        yield line[:end].rstrip()
+        rest = line[end:].lstrip()
+        left -= columns(line[: len(line) - len(rest)])
+        line = rest
+    if line or left == 0:
+        yield line.rstrip()
+
+
+def _break(line: str, room: int) -> int:
+    """Where *line*, which is too long, breaks: as far right as *room* columns let it.
+
+    Where they let it nowhere, at the first place after that there is; else at its end.
+    """
+    fits = _fitting(line, room)
+    for at in range(fits, 0, -1):
+        if _may_break(line, at) and line[:at].strip():
+            return at
+    return next((at for at in range(fits + 1, len(line)) if _may_break(line, at)), len(line))
+
+
+def _fitting(line: str, room: int) -> int:
+    """How many characters of *line* fit into *room* columns."""
+    if line[:room].isascii():
+        return room
+    end = room // 2
+    used = columns(line[:end])
+    while end < len(line):
+        used += columns(line[end])
+        if used > room:
+            break
+        end += 1
+    return end
+
+
+def _may_break(line: str, at: int) -> bool:
+    """Whether a line may end before the character at *at*."""
+    before, after = line[at - 1], line[at]
+    if before.isspace() or after.isspace():
+        return True
+    if before in _OPENING or after in _CLOSING:
+        return False
+    return not (before.isascii() and after.isascii()) and bool(
+        _WIDE_ONE.match(before) or _WIDE_ONE.match(after)
+    )
