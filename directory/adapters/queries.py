@@ -150,11 +150,17 @@ def parent_ids(session: Session) -> dict[UUID, UUID | None]:
 
 
 def is_mailbox_of_ours(session: Session, address: str) -> bool:
-    """Whether *address* is one of the directory's own mailboxes, whatever its state."""
+    """Whether *address* is one of the directory's own mailboxes, whatever its state.
+
+    Also in other capitals than ours: those make no other mailbox.
+    """
     return bool(
         session.scalar(
             sa.select(sa.literal(1))
-            .where(contact_points.c.value == address, contact_points.c.kind == PointKind.EMAIL)
+            .where(
+                contact_points.c.value.in_({address, address.casefold()}),
+                contact_points.c.kind == PointKind.EMAIL,
+            )
             .limit(1)
         )
     )
@@ -364,7 +370,8 @@ def deliveries_of(session: Session, enquiry: Enquiry) -> list[Delivery]:
         session.scalars(
             sa.select(Delivery)
             .where(deliveries.c.enquiry_id == enquiry.id)
-            .order_by(deliveries.c.id)
+            # Ids of one millisecond are in any order.
+            .order_by(deliveries.c.position, deliveries.c.id)
         )
     )
 

@@ -16,7 +16,12 @@ from sqlalchemy.orm import Session
 from directory.adapters import limits
 from directory.adapters.compose import AcknowledgementInputs, ChosenBy, Mailbox, RoutedInputs
 from directory.adapters.links import Signer
-from directory.adapters.queries import Published, enquiry_by_token, is_mailbox_of_ours
+from directory.adapters.queries import (
+    Published,
+    decisions_of,
+    enquiry_by_token,
+    is_mailbox_of_ours,
+)
 from directory.domain.contacts import (
     PHONE_KINDS,
     ContactPoint,
@@ -47,11 +52,15 @@ DAY = timedelta(days=1)
 
 
 class AlreadySent(Conflict):
-    """The form token was used for another text; ``enquiry`` is what it became then."""
+    """The form token was used for another text.
 
-    def __init__(self, enquiry: Enquiry) -> None:
-        self.enquiry = enquiry
-        super().__init__(f"already sent as {enquiry.ref}")
+    ``ref`` holds the symbols of the enquiry it became then: text, for the enquiry itself could
+    not be read any more once the transaction that raised this was rolled back.
+    """
+
+    def __init__(self, ref: str) -> None:
+        self.ref = ref
+        super().__init__(f"already sent as {ref}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ def sent_before(session: Session, submission: Submission) -> Enquiry | None:
     """
     earlier = enquiry_by_token(session, submission.form_token)
     if earlier is not None and earlier.body_hash != body_hash(submission):
-        raise AlreadySent(earlier)
+        raise AlreadySent(earlier.ref)
     return earlier
 
 
@@ -454,7 +463,8 @@ def redeliver_to(
         if address in tried:
             continue
         decision = Decision(
-            id=new_id(now),
+            # Later than the last, also after the clock went back: the latest is the one in force.
+            id=max(new_id(now), decisions_of(session, enquiry)[-1].id + 1),
             enquiry_id=enquiry.id,
             at=now,
             by="system",

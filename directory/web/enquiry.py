@@ -142,7 +142,7 @@ def _submit(lang: str) -> ResponseReturnValue:
                 if earlier := sent_before(session, submission):
                     return _to_status(earlier)
             except AlreadySent as error:
-                ref = Reference(error.enquiry.ref).display(settings().enquiry.reference_prefix)
+                ref = Reference(error.ref).display(settings().enquiry.reference_prefix)
                 problems = [("", InvalidValue("form.already_sent", ref=ref).text(lang))]
                 form.form_token.data = signer.form_token(now())
         if token_state is not TokenState.VALID:
