@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from directory.adapters.db import Database
+    from directory.parts import Parts
+    from tests.builders import SetClock
     from tests.postgres import PostgresServer
 
 # --- No test is skipped -------------------------------------------------------------------------
@@ -116,6 +118,26 @@ def session(db: Database) -> Iterator[Session]:
     """One writing transaction, committed after the test as an entry point would."""
     with db.writing() as session:
         yield session
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """What the installations of this test take for the time."""
+    from tests.builders import SetClock
+
+    return SetClock()
+
+
+@pytest.fixture
+def office(database_url: str, tmp_path: Path, clock: SetClock) -> Iterator[Parts]:
+    """An installation with the small institution of tests/builders.py, on each database."""
+    from tests.builders import parts_for, plant_office
+
+    parts = parts_for(tmp_path, database_url, clock)
+    with parts.db.writing() as session:
+        plant_office(session)
+    yield parts
+    parts.let_go()
 
 
 def _migrate(url: str) -> None:
