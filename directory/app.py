@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from directory.parts import Parts, assemble
 from directory.settings import Settings, load_settings
-from directory.web import dev, enquiry, errors, public, shell
+from directory.web import api, dev, enquiry, errors, public, shell
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -49,7 +49,7 @@ def app_of(parts: Parts) -> Flask:
     app.extensions["directory"] = parts
     shell.install(app)
     errors.install(app)
-    for blueprint in (public.bp, enquiry.bp, dev.bp):
+    for blueprint in (public.bp, enquiry.bp, api.bp, dev.bp):
         app.register_blueprint(blueprint)
     if proxies := parts.settings.site.trusted_proxies:
         app.wsgi_app = BehindProxy(app.wsgi_app, proxies)  # type: ignore[assignment, method-assign]

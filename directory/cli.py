@@ -462,6 +462,39 @@ def worker(talk: Talk, once: bool) -> None:
         sys.exit(EXIT_FINDINGS)
 
 
+# Single values
+
+
+@cli.command(with_appcontext=False)
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.option("--cores", default=0, metavar="N", help="Processes; 0: as many as there are cores.")
+@common
+def check(talk: Talk, file: Any, cores: int) -> None:
+    """Judge telephone and fax numbers and e-mail addresses, one JSON line each.
+
+    The number library limits the rate: about 30 µs a number on one core, of which it takes four
+    fifths. No network is asked. Exit 1 when any value is invalid.
+    """
+    import time
+
+    from directory.services.checking import check_lines
+
+    started, done, invalid = time.monotonic(), 0, 0
+    for answers in check_lines(file, cores=cores):
+        done += len(answers)
+        invalid += sum(bad for _, bad in answers)
+        click.echo("\n".join(text for text, _ in answers))
+        if sys.stderr.isatty() and not talk.quiet:
+            rate = done / max(time.monotonic() - started, 1e-9)
+            click.echo(f"\r{done:,} checked, {rate:,.0f}/s", err=True, nl=False)
+    if sys.stderr.isatty() and not talk.quiet:
+        click.echo(err=True)
+    rate = done / max(time.monotonic() - started, 1e-9)
+    talk.say(f"{done:,} checked, {invalid:,} invalid, {rate:,.0f}/s")
+    if invalid:
+        sys.exit(EXIT_FINDINGS)
+
+
 # Departments
 
 

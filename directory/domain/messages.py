@@ -161,6 +161,10 @@ _PUBLISHED: Final[dict[str, Message]] = {
 
 # Ours: cases the published list has no words for. Same promise: a code keeps its meaning.
 _FURTHER: Final[dict[str, Message]] = {
+    "field.unknown": Message("There is no such field", "没有这个字段"),
+    "value.required": Message(
+        "Give a value of at most 1,000 characters", "请提供不超过 1000 个字符的值"
+    ),
     "email.no_local": Message(
         "Enter the part before the @ sign, like name@example.com",
         "请填写 @ 之前的部分，例如 name@example.com",

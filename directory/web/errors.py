@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -104,7 +105,7 @@ def wants_problem() -> bool:
 def answer(status: int, **context: Any) -> Response:
     """A page or problem for *status*; if even that fails, a plain page that needs nothing."""
     if wants_problem():
-        return _problem(status)
+        return problem(status)
     try:
         if status in {500, 503}:
             page = plain_page()
@@ -127,7 +128,13 @@ def plain_page() -> str:
     return render_template("public/unavailable.html", desks=last_known_desks(), names=names())
 
 
-def _problem(status: int) -> Response:
+def problem(
+    status: int,
+    *,
+    title: str = "",
+    problems: Sequence[tuple[str, str, str]] = (),
+) -> Response:
+    """An RFC 9457 problem document; *problems* are JSON pointer, code and sentence each."""
     titles = {
         400: _("This request cannot be read"),
         403: _("This is not allowed"),
@@ -141,14 +148,22 @@ def _problem(status: int) -> Response:
     }
     response = jsonify(
         type=f"/problems/{TYPES.get(status, 'error')}",
-        title=titles.get(status, _("Something failed on our side")),
+        title=title or titles.get(status, _("Something failed on our side")),
         status=status,
-        detail=None,
+        detail=_detail(len(problems)) if problems else None,
         instance=f"urn:uuid:{uuid.uuid4()}",
-        errors=[],
+        errors=[
+            {"pointer": pointer, "code": code, "detail": text} for pointer, code, text in problems
+        ],
     )
     response.status_code = status
     response.content_type = "application/problem+json"
     response.headers["Content-Language"] = language()
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _detail(count: int) -> str:
+    if count == 1:
+        return _("1 field needs attention")
+    return _("%(count)s fields need attention", count=count)

@@ -97,7 +97,8 @@ def _refuse_odd_requests() -> None:
         abort(400)
     if request.method in {"GET", "HEAD", "OPTIONS"}:
         return
-    if not _is_own_form():
+    # The API has no cookie that a page elsewhere could borrow.
+    if not request.path.startswith("/api/") and not _is_own_form():
         abort(403)
     if request.content_length and request.content_length > LARGEST_BODY:
         abort(413)
