@@ -322,3 +322,11 @@ def test_a_thumb_finds_every_target(site, open_page):
             small[path] = found
 
     assert small == {}
+
+
+def test_the_country_of_a_number_is_asked_for_once_there_is_a_number(site, open_page):
+    page = open_page(f"{site}{FORM}")
+
+    assert page.locator("#f-country").is_hidden()
+    page.fill("#f-phone", "025 8345 5189")
+    assert page.locator("#f-country").is_visible()

@@ -236,6 +236,10 @@
       clearTimeout(pause);
       pause = setTimeout(saveDraft, 400);
     });
+    /* What was typed in the last moments before leaving, too. */
+    window.addEventListener("pagehide", function () {
+      if (pause) { clearTimeout(pause); saveDraft(); }
+    });
     form.addEventListener("compositionstart", function () { composing = true; });
     form.addEventListener("compositionend", function () { composing = false; });
     form.addEventListener("keydown", function (event) {
