@@ -495,6 +495,29 @@ def check(talk: Talk, file: Any, cores: int) -> None:
         sys.exit(EXIT_FINDINGS)
 
 
+@cli.command(with_appcontext=False)
+@click.argument("file", required=False, metavar="FILE|-", type=click.File("rb"))
+@click.option("--region", metavar="CC", help="Country of numbers without a country code.")
+@click.option("--format", "form", type=click.Choice(["text", "html"]), help="Else as it looks.")
+@click.option("--batch", type=click.File("r", encoding="utf-8"), help="JSON lines instead.")
+@click.option("--cores", default=0, metavar="N", help="Processes for --batch; 0: all cores.")
+@common
+def extract(talk: Talk, file: Any, region: str | None, form: Any, batch: Any, cores: int) -> None:
+    """Contact records as they stand on a page or in a letter, as JSON. Nothing is stored."""
+    from directory.adapters.extract import extract as read_page
+    from directory.services.extracting import extract_lines
+
+    if (file is None) is (batch is None):
+        raise click.UsageError("name one FILE (or “-”), or --batch FILE.jsonl")
+    if batch is not None:
+        for answers in extract_lines(batch, cores=cores):
+            click.echo("\n".join(answers))
+        return
+    text = file.read().decode("utf-8", errors="replace")
+    found = read_page(text, region=(region or "").upper() or None, format=form)
+    click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=None if talk.as_json else 2))
+
+
 # Departments
 
 

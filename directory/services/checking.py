@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 from directory.domain.errors import InvalidValue
 from directory.domain.judging import Judgement, ValueKind, judge
 from directory.domain.values import PhoneNumber
+
+T = TypeVar("T")
 
 KINDS = frozenset(kind.value for kind in ValueKind)
 KEYS = frozenset({"id", "kind", "value", "region", "phones"})
@@ -92,16 +94,16 @@ def _check_chunk(lines: list[str]) -> list[tuple[str, bool]]:
     return [check_text(line) for line in lines]
 
 
-def in_chunks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """The lines that are not blank, some thousand at a time."""
+def in_chunks(lines: Iterable[str], *, size: int = _CHUNK) -> Iterator[list[str]]:
+    """The lines that are not blank, *size* at a time."""
     waiting = (line for line in lines if line.strip())
-    while chunk := list(islice(waiting, _CHUNK)):
+    while chunk := list(islice(waiting, size)):
         yield chunk
 
 
 def on_every_core(
-    work: Callable[[list[str]], list[Any]], chunks: Iterable[list[str]], *, cores: int = 0
-) -> Iterator[list[Any]]:
+    work: Callable[[list[str]], list[T]], chunks: Iterable[list[str]], *, cores: int = 0
+) -> Iterator[list[T]]:
     """``work(chunk)`` for each of *chunks*, in order, on *cores* processes (0: all there are).
 
     At most a few chunks are under way, however long the input is.
