@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from flask.cli import FlaskGroup
+from flask.cli import FlaskGroup, NoAppException
 
 from directory import __version__
 from directory.domain.errors import (
@@ -169,7 +169,12 @@ def in_transaction(talk: Talk, act: Callable[[Any], Any]) -> Any:
 def _create_app() -> Any:
     from directory.app import create_app
 
-    return create_app()
+    try:
+        return create_app()
+    except SettingsInvalid as problem:
+        # Flask asks for the application even to list the commands or to refuse an unknown one;
+        # told in its own way that there is none, it goes on.
+        raise NoAppException(str(problem)) from problem
 
 
 @click.group(
