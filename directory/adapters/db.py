@@ -122,6 +122,7 @@ departments = sa.Table(
     sa.Column("backup_email", sa.String(254), nullable=False),
     sa.Column("owner_email", sa.String(254), nullable=False),
     sa.Column("notes", sa.Text, nullable=False),
+    sa.Column("extra", Json, nullable=False, server_default=sa.text("'{}'")),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created_at", Utc, nullable=False),
@@ -328,6 +329,43 @@ allowances = sa.Table(
     sa.Column("at", Utc, nullable=False),
     sa.Index("ix_allowance_key_at", "key", "at"),
     sa.Index("ix_allowance_at", "at"),
+)
+
+# What came in together and can be undone together. ``content`` is kept while an upload waits to
+# be applied; ``digest`` is over the plan that was shown, so that nothing else is applied.
+import_batches = sa.Table(
+    "import_batch",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("author", sa.String(254), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("source", sa.String(200), nullable=False),
+    sa.Column("format", sa.String(16), nullable=False),
+    sa.Column("options", Json, nullable=False),
+    sa.Column("content", sa.LargeBinary),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("counts", Json, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("applied_at", Utc),
+    sa.Column("undone_at", Utc),
+    sa.Column("undone_by", sa.String(254), nullable=False),
+)
+
+# ``before``: what the record was, as far as it was changed; ``version``: the record's afterwards.
+import_changes = sa.Table(
+    "import_change",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("batch_id", Id, sa.ForeignKey("import_batch.id"), nullable=False),
+    sa.Column("row", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("action", sa.String(16), nullable=False),
+    _uuid("subject_id"),
+    sa.Column("subject", sa.String(80), nullable=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("before", Json, nullable=False),
+    sa.Index("ix_import_change_batch_id_id", "batch_id", "id"),
 )
 
 registry = orm.registry(metadata=metadata)

@@ -124,7 +124,8 @@ class Department:
     ``id`` is for ever; ``slug`` is an attribute with a history. ``hours`` is a weekly schedule
     in the opening_hours syntax of OpenStreetMap, read in ``timezone`` (an IANA name, empty for
     the site's own). ``reply_days`` is the answer target in working days, None for the site's.
-    ``deputy_id`` or ``backup_email`` takes its mail when its own mailbox cannot.
+    ``deputy_id`` or ``backup_email`` takes its mail when its own mailbox cannot. ``extra`` keeps
+    what an import brought and we have no field for: "vcard" is a list of vCard content lines.
     """
 
     slug: str
@@ -142,6 +143,7 @@ class Department:
     backup_email: str = ""
     owner_email: str = ""
     notes: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
     position: int = 0
     version: int = 1
     created_at: datetime | None = None
@@ -156,9 +158,7 @@ class Department:
     def mailbox(self) -> ContactPoint | None:
         """The live mailbox its enquiries go to: one marked for routing, else the first public."""
         mailboxes = [p for p in self.points if p.kind is PointKind.EMAIL and p.live]
-        return min(
-            mailboxes, key=lambda p: (not p.routing, not p.public, p.position), default=None
-        )
+        return min(mailboxes, key=lambda p: (not p.routing, not p.public, p.position), default=None)
 
     def public_points(self, *kinds: PointKind) -> list[ContactPoint]:
         """What visitors may see, in order; only of *kinds* when some are given."""
@@ -170,7 +170,8 @@ class Department:
         return sorted(shown, key=lambda p: p.position)
 
 
-def check_tree(department: Department, parent_id: UUID | None, parents: Mapping[UUID, UUID | None]
+def check_tree(
+    department: Department, parent_id: UUID | None, parents: Mapping[UUID, UUID | None]
 ) -> None:
     """Refuse a *parent_id* below which *department* already stands.
 
