@@ -18,11 +18,12 @@ from email.parser import BytesHeaderParser
 from email.policy import default as readable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from typing import TYPE_CHECKING, Any
 
 from directory.domain.errors import NotFound
+
+if TYPE_CHECKING:
+    from aiosmtpd.smtp import SMTP, Envelope, Session
 
 SIZE_LIMIT = 35_000_000
 """Octets of one message; five attachments of five megabytes and their encoding fit."""
@@ -125,6 +126,9 @@ def serve_mailbox(
 
 
 async def _serve(folder: Path, host: str, port: int, ready: Callable[[int], None] | None) -> None:
+    # Web processes and workers read and write the files too, and do without the server.
+    from aiosmtpd.smtp import SMTP
+
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

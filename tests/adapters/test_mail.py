@@ -133,7 +133,7 @@ def user_for(stage: str) -> dict[str, str]:
 # A healthy server
 
 
-@pytest.mark.parametrize("features", [FEATURES, (), ("PIPELINING", "8BITMIME")])
+@pytest.mark.parametrize("features", [FEATURES, ()])
 def test_a_message_arrives_as_it_was_stored(transport_to, features):
     with a_server(features=features) as server:
         accepted = transport_to(server).send(SENDER, RECIPIENT, CONTENT)
@@ -166,12 +166,11 @@ def test_an_idle_connection_is_not_trusted(transport_to):
         assert server.connections == 2
 
 
-@pytest.mark.parametrize("features", [FEATURES, (*FEATURES, "PIPELINING")])
 @pytest.mark.parametrize(
     "ended", [Drop(), Drop(reset=True), Say("421 4.4.2 Idle too long")], ids=repr
 )
-def test_a_kept_connection_that_ended_meanwhile_costs_no_try(transport_to, ended, features):
-    with a_server("mail", [None, ended], features=features) as server:
+def test_a_kept_connection_that_ended_meanwhile_costs_no_try(transport_to, ended):
+    with a_server("mail", [None, ended]) as server:
         transport = transport_to(server)
         for _ in range(2):
             transport.send(SENDER, RECIPIENT, CONTENT)
@@ -210,7 +209,6 @@ def test_a_5yz_reply_before_the_recipient_is_ours_to_mend(transport_to, stage, r
         assert server.messages == []
 
 
-@pytest.mark.parametrize("features", [FEATURES, (*FEATURES, "PIPELINING")])
 @pytest.mark.parametrize("stage", FROM_THE_RECIPIENT_ON)
 @pytest.mark.parametrize(
     ("reply", "kind"),
@@ -221,21 +219,18 @@ def test_a_5yz_reply_before_the_recipient_is_ours_to_mend(transport_to, stage, r
         ("550 5.2.2 Mailbox full", TemporaryFailure),
     ],
 )
-def test_a_5yz_reply_from_the_recipient_on_is_final(transport_to, stage, reply, kind, features):
-    with a_server(stage, Say(reply), features=features) as server:
+def test_a_5yz_reply_from_the_recipient_on_is_final(transport_to, stage, reply, kind):
+    with a_server(stage, Say(reply)) as server:
         failure = failure_of(transport_to(server))
 
         assert type(failure) is kind
         assert (failure.stage, f"{failure.code} {failure.reply}") == (stage, reply)
 
 
-@pytest.mark.parametrize("features", [FEATURES, (*FEATURES, "PIPELINING")])
 @pytest.mark.parametrize("stage", ["mail", *FROM_THE_RECIPIENT_ON])
 @pytest.mark.parametrize("code", [450, 550])
-def test_after_a_refusal_the_connection_serves_the_next_message(
-    transport_to, stage, code, features
-):
-    with a_server(stage, [Say(f"{code} No")], features=features) as server:
+def test_after_a_refusal_the_connection_serves_the_next_message(transport_to, stage, code):
+    with a_server(stage, [Say(f"{code} No")]) as server:
         transport = transport_to(server)
         failure_of(transport)
         transport.send(SENDER, "library@example.org", CONTENT)
@@ -443,9 +438,8 @@ def test_a_server_with_room_for_one_connection_refuses_the_second_for_now(transp
 # The lease
 
 
-@pytest.mark.parametrize("features", [FEATURES, (*FEATURES, "PIPELINING")])
-def test_a_lost_lease_sends_nothing_and_keeps_the_connection(transport_to, features):
-    with a_server(features=features) as server:
+def test_a_lost_lease_sends_nothing_and_keeps_the_connection(transport_to):
+    with a_server() as server:
         transport = transport_to(server)
         with pytest.raises(LeaseLost):
             transport.send(SENDER, RECIPIENT, CONTENT, before_data=lambda: False)
