@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.support import ROOT, tracked_files
 
@@ -179,6 +181,41 @@ def test_what_old_pythons_read_holds_nothing_they_cannot_parse() -> None:
                 assert node.module != "__future__"
             if isinstance(node, ast.Raise):
                 assert node.cause is None
+
+
+def imported(*folders: str) -> set[str]:
+    """The packages from elsewhere that the files below *folders* import, by their own names."""
+    found = set()
+    for _, tree in python_files(*folders):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return (
+        found - set(sys.stdlib_module_names) - {"_typeshed", "bench", "directory", "tests", "wsgi"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("folders", "extras"), [(["directory"], []), (["directory", "tests", "bench"], ["test"])]
+)
+def test_every_import_is_declared(folders: list[str], extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][e] for e in extras)]
+    declared = {canonicalize_name(Requirement(line).name) for lines in lists for line in lines}
+    # What Flask is made of comes with Flask and is used by its own names.
+    flask = ["blinker", "itsdangerous", "jinja2", "markupsafe", "werkzeug"]
+    declared |= set(map(canonicalize_name, flask))
+    origin = packages_distributions()
+
+    undeclared = [
+        name
+        for name in sorted(imported(*folders))
+        if not declared & set(map(canonicalize_name, origin.get(name, [])))
+    ]
+
+    assert undeclared == []
 
 
 def pins(name: str) -> dict[str, tuple[Requirement, int]]:
