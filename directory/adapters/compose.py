@@ -226,7 +226,7 @@ def name_for_from(name: str) -> str:
     """A visitor's name as it may stand in a From we sign: no address, link or trick in it.
 
     Mail programs show this name and little else, so it must not read as an address of somebody
-    ("paypal.com"), turn the text around it (bidirectional controls) or be long enough to push
+    ("bank.example"), turn the text around it (bidirectional controls) or be long enough to push
     our own name out of sight. May come out empty.
     """
     name = unicodedata.normalize("NFC", name)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import email
 import email.policy
-import logging
 import queue
 import re
 import smtplib
@@ -29,6 +28,7 @@ from typing import Any, Literal, Protocol, TextIO, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import flask_mail
+import structlog
 from flask import Flask
 
 from directory.adapters.mailbox import keep_message
@@ -58,7 +58,7 @@ _REPLY_LINE = re.compile(rb"[2-5]\d\d(?:[ -]|\Z)")
 _QUEUE_ID = re.compile(r"(?:\bqueued as|\bid=|\bqueued)\s*<?([A-Za-z0-9][\w.+@-]*)", re.IGNORECASE)
 _NO_ADDRESS = re.compile(r"[\x00-\x20\x7f<>]")
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BeforeData = Callable[[], bool]
 
@@ -177,6 +177,15 @@ class MailServer:
             password,
             cast(Literal["starttls", "none"], tls),
         )
+
+
+def hello_name(host: str) -> str:
+    """What we call ourselves in EHLO: *host*, an address in the brackets RFC 5321 wants."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host or "localhost"
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
 
 
 def is_loopback(host: str) -> bool:
@@ -320,7 +329,7 @@ class SafeConnection(flask_mail.Connection):
         super().__init__(mail)
         self._server = server
         self._timeouts = timeouts
-        self._hello = hello or "localhost"
+        self._hello = hello_name(hello)
         self._app = app
         self._tls_context = tls_context
         self._messages_a_connection = messages_a_connection
@@ -869,7 +878,7 @@ def announce(app: Flask | None, envelope_sender: str, recipient: str, content: b
             ),
         )
     except Exception:
-        log.exception("a listener to email_dispatched failed")
+        log.exception("mail.listener_failed")
 
 
 def _unix(text: str) -> str:

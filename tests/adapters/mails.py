@@ -75,7 +75,7 @@ def an_acknowledgement(language: str = "en", **inputs: Any) -> Delivery:
         inputs=COMMON
         | {
             "reply_to": [{"name": "Admissions Office", "address": "hello@institute.example"}],
-            "department_phone": "+65 6123 4567",
+            "department_phone": "+44 20 7946 0456",
             "status_url": "https://contact.institute.example/e/7K4M2QXD-3K9T6W2RZ8QH4N7VB5XJ0CDPGM1",
         }
         | inputs,

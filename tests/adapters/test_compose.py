@@ -410,7 +410,7 @@ def test_an_address_with_odd_signs_is_a_link_to_itself():
         ('"Support" <help@bank.example>', "Support help bank. example"),
         ("see https://evil.example now", "see now"),
         ("www.evil.example", ""),
-        ("paypal.com", "paypal. com"),
+        ("bank.example", "bank. example"),
         ("J.R. Smith", "J.R. Smith"),
         ("Li\u202eieW", "Li ieW"),
         ("a\r\nBcc: b", "a Bcc: b"),
@@ -468,13 +468,13 @@ def test_a_visitor_reads_the_reference_and_the_way_to_it():
         "Reference  ENQ-7K4M-2QXD\n"
         "About      Apply to study\n"
         "Goes to    Admissions Office\n"
-        "Phone      +65 6123 4567\n"
+        "Phone      +44 20 7946 0456\n"
         "Answer by  Tue 24 Nov 2026, 17:30 (Singapore, UTC+8)\n"
         "\n"
         "See how it stands:\n"
         "https://contact.institute.example/e/7K4M2QXD-3K9T6W2RZ8QH4N7VB5XJ0CDPGM1\n"
         "\n"
-        "If you hear nothing by then, ring +65 6123 4567 and quote the reference.\n"
+        "If you hear nothing by then, ring +44 20 7946 0456 and quote the reference.\n"
         "If this was not you, ignore this mail: somebody mistyped an address.\n"
         "\n"
         "Institute Contact\n"

@@ -16,6 +16,7 @@ import pytest
 import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from directory.adapters.mail import (
     ConsoleTransport,
@@ -27,6 +28,7 @@ from directory.adapters.mail import (
     SmtpTransport,
     Timeouts,
     Transport,
+    hello_name,
     is_loopback,
     open_transport,
     queue_id_in,
@@ -759,15 +761,19 @@ def test_flask_mails_listeners_hear_of_each_message(transport_to):
     assert "<p>" in message.html
 
 
-def test_a_listener_that_fails_does_not_unsend_a_message(transport_to, caplog):
+def test_a_listener_that_fails_does_not_unsend_a_message(transport_to):
     def listener(app, message):
         raise ZeroDivisionError
 
-    with a_server() as server, flask_mail.email_dispatched.connected_to(listener):
+    with (
+        a_server() as server,
+        flask_mail.email_dispatched.connected_to(listener),
+        capture_logs() as logs,
+    ):
         accepted = transport_to(server).send(SENDER, RECIPIENT, a_composed_message())
 
     assert accepted.code == 250
-    assert "a listener to email_dispatched failed" in caplog.text
+    assert [line["event"] for line in logs] == ["mail.listener_failed"]
 
 
 # The URL
@@ -834,6 +840,19 @@ def test_every_url_has_its_transport(url, name):
 )
 def test_loopback_is_known_by_its_spelling(host, loopback):
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("contact.example", "contact.example"),
+        ("127.0.0.1", "[127.0.0.1]"),
+        ("::1", "[IPv6:::1]"),
+        ("", "localhost"),
+    ],
+)
+def test_we_introduce_ourselves_as_the_rules_want(host, name):
+    assert hello_name(host) == name
 
 
 @pytest.mark.parametrize(
