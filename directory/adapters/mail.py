@@ -53,6 +53,7 @@ REPLY_LIMIT = 65_536
 """Octets of one line and of one whole reply that are listened to. RFC 5321 allows 512 a line."""
 
 QUIT_S = 5.0
+LOST = "the claim was taken over before the message was sent"
 _CHUNK = 16_384
 _REPLY_LINE = re.compile(rb"[2-5]\d\d(?:[ -]|\Z)")
 _QUEUE_ID = re.compile(r"(?:\bqueued as|\bid=|\bqueued)\s*<?([A-Za-z0-9][\w.+@-]*)", re.IGNORECASE)
@@ -467,7 +468,7 @@ class _Conversation(smtplib.SMTP):
         self._expect(self.docmd(f"RCPT TO:<{recipient}>"), 2)
         self.stage = "data"
         if message.before_data is not None and not message.before_data():
-            raise LeaseLost("the claim was taken over before the message was sent")
+            raise LeaseLost(LOST)
         self._expect(self.docmd("DATA"), 3)
         self.stage = "dot"
         stuffed = content.replace(b"\r\n.", b"\r\n..")
@@ -731,12 +732,11 @@ def queue_id_in(text: str) -> str:
 # Where there is no mail server
 
 
-class FolderTransport:
-    """Each message one .eml file, as the loopback mailbox writes them."""
+class _LocalTransport:
+    """Takes a message on this machine; ``_take`` says what became of it, and under what id."""
 
-    def __init__(self, folder: Path, *, app: Flask | None = None) -> None:
-        self.server = f"file:{folder}"
-        self._folder = folder
+    def __init__(self, server: str, app: Flask | None) -> None:
+        self.server = server
         self._app = app
 
     def send(
@@ -747,79 +747,65 @@ class FolderTransport:
         *,
         before_data: BeforeData | None = None,
     ) -> Accepted:
-        _ask(before_data)
+        if before_data is not None and not before_data():
+            raise LeaseLost(LOST)
+        word, message_id = self._take(envelope_sender, recipient, content)
+        announce(self._app, envelope_sender, recipient, content)
+        return Accepted(250, f"2.0.0 Ok: {word}", self.server, message_id)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _take(self, envelope_sender: str, recipient: str, content: bytes) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+class FolderTransport(_LocalTransport):
+    """Each message one .eml file, as the loopback mailbox writes them."""
+
+    def __init__(self, folder: Path, *, app: Flask | None = None) -> None:
+        super().__init__(f"file:{folder}", app)
+        self._folder = folder
+
+    def _take(self, envelope_sender: str, recipient: str, content: bytes) -> tuple[str, str]:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            now = datetime.now(UTC)
             message_id = keep_message(
-                self._folder,
-                envelope_sender,
-                [recipient],
-                content,
-                now=datetime.now(UTC),
-                durable=True,
+                self._folder, envelope_sender, [recipient], content, now=now, durable=True
             )
         except OSError as error:
             # Not its text: it names a place on this machine.
             raise TemporaryFailure("dot", 0, type(error).__name__) from error
-        announce(self._app, envelope_sender, recipient, content)
-        return Accepted(250, f"2.0.0 Ok: kept as {message_id}", self.server, message_id)
-
-    def close(self) -> None:
-        """Nothing is kept open."""
+        return f"kept as {message_id}", message_id
 
 
-class ConsoleTransport:
+class ConsoleTransport(_LocalTransport):
     """Each message printed, for a developer who watches."""
 
     def __init__(self, *, app: Flask | None = None, stream: TextIO | None = None) -> None:
-        self.server = "console:"
-        self._app = app
+        super().__init__("console:", app)
         self._stream = stream
 
-    def send(
-        self,
-        envelope_sender: str,
-        recipient: str,
-        content: bytes,
-        *,
-        before_data: BeforeData | None = None,
-    ) -> Accepted:
-        _ask(before_data)
+    def _take(self, envelope_sender: str, recipient: str, content: bytes) -> tuple[str, str]:
         print(
             f"--- from {envelope_sender} to {recipient}",
-            content.decode("utf-8", "replace").replace("\r\n", "\n"),
+            _unix(content.decode("utf-8", "replace")),
             sep="\n",
             file=self._stream or sys.stderr,
             flush=True,
         )
-        announce(self._app, envelope_sender, recipient, content)
-        return Accepted(250, "2.0.0 Ok: printed", self.server, "")
-
-    def close(self) -> None:
-        """Nothing is kept open."""
+        return "printed", ""
 
 
-class NullTransport:
+class NullTransport(_LocalTransport):
     """Each message taken and thrown away."""
 
     def __init__(self, *, app: Flask | None = None) -> None:
-        self.server = "null:"
-        self._app = app
+        super().__init__("null:", app)
 
-    def send(
-        self,
-        envelope_sender: str,
-        recipient: str,
-        content: bytes,
-        *,
-        before_data: BeforeData | None = None,
-    ) -> Accepted:
-        _ask(before_data)
-        announce(self._app, envelope_sender, recipient, content)
-        return Accepted(250, "2.0.0 Ok: thrown away", self.server, "")
-
-    def close(self) -> None:
-        """Nothing is kept open."""
+    def _take(self, envelope_sender: str, recipient: str, content: bytes) -> tuple[str, str]:
+        return "thrown away", ""
 
 
 class RedirectedTransport:
@@ -848,11 +834,6 @@ class RedirectedTransport:
 
     def close(self) -> None:
         self._transport.close()
-
-
-def _ask(before_data: BeforeData | None) -> None:
-    if before_data is not None and not before_data():
-        raise LeaseLost("the claim was taken over before the message was sent")
 
 
 def announce(app: Flask | None, envelope_sender: str, recipient: str, content: bytes) -> None:
