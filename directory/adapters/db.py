@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -106,7 +107,7 @@ departments = sa.Table(
     _uuid("id", primary_key=True),
     sa.Column("slug", sa.String(80), nullable=False, unique=True),
     _uuid("parent_id", sa.ForeignKey("department.id"), index=True),
-    _uuid("successor_id", sa.ForeignKey("department.id")),
+    _uuid("successor_id", sa.ForeignKey("department.id"), index=True),
     _uuid("deputy_id", sa.ForeignKey("department.id")),
     sa.Column("status", Word(DepartmentStatus), nullable=False),
     sa.Column("name", Json, nullable=False),
@@ -400,6 +401,52 @@ def _map() -> None:
 
 
 _map()
+
+# What every enquiry adds, and the columns to be read off the object.
+_INSERTS = {
+    kind: (sa.insert(table), tuple(column.name for column in table.columns))
+    for kind, table in (
+        (Enquiry, enquiries),
+        (Decision, decisions),
+        (Delivery, deliveries),
+        (Attempt, attempts),
+        (Event, events),
+    )
+}
+_ADD_ENQUIRY: dict[str, Any] = {
+    "sqlite": sqlite.insert(enquiries).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(enquiries).on_conflict_do_nothing(),
+}
+
+
+def store(session: Session, *things: Any) -> None:
+    """Insert *things*, which are complete and have their ids, at once and in their order.
+
+    Enquiries, decisions, deliveries, attempts and events only. As session.add() and flush() do,
+    at a quarter of the price; but the session does not know them afterwards.
+    """
+    for kind, same in groupby(things, type):
+        statement, names = _INSERTS[kind]
+        session.execute(statement, [_row(thing, names) for thing in same])
+
+
+def store_once(session: Session, enquiry: Enquiry) -> bool:
+    """Insert *enquiry* unless its form token or reference is there; whether it was inserted.
+
+    Waits for another transaction that is just adding the same, and needs no savepoint to go on
+    from. The session knows it afterwards.
+    """
+    statement = _ADD_ENQUIRY[session.get_bind().dialect.name]
+    done = session.execute(statement, _row(enquiry, _INSERTS[Enquiry][1]))
+    if not done.rowcount:  # type: ignore[attr-defined]
+        return False
+    orm.make_transient_to_detached(enquiry)
+    session.add(enquiry)
+    return True
+
+
+def _row(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in names}
 
 
 @sa.event.listens_for(Session, "before_flush")
