@@ -28,12 +28,11 @@ from directory.adapters.mail import (
     SmtpTransport,
     Timeouts,
     Transport,
-    hello_name,
     is_loopback,
     open_transport,
-    queue_id_in,
 )
 from directory.adapters.mailbox import read_mailbox, read_message
+from directory.adapters.smtp import hello_name, queue_id_in
 from directory.domain.errors import (
     DeliveryFailure,
     OurFailure,
