@@ -109,9 +109,19 @@ class PostalAddress:
         )
 
     def language_for(self, language: str) -> str:
-        """The language of the address that readers of *language* are shown."""
-        written = [*self.lines, *self.locality, *self.region]
-        return language if language in written or not written else written[0]
+        """The language of the address that readers of *language* are shown.
+
+        Their own if it stands in it whole; else another in which it does, for a street in one
+        script and a town in another help nobody. Where none is whole, the one that names the
+        street.
+        """
+        parts = (self.lines, self.locality, self.region)
+        written = list(dict.fromkeys([language, *(tag for texts in parts for tag in texts)]))
+
+        def lacks(tag: str) -> tuple[int, bool]:
+            return sum(bool(texts) and tag not in texts for texts in parts), tag not in self.lines
+
+        return min(written, key=lacks)
 
     def formatted(self, language: str, *, country: bool = True) -> list[str]:
         """The lines of the address for readers of *language*, without empty ones.
@@ -136,6 +146,47 @@ class PostalAddress:
         said = any(name.casefold() in line.casefold() for line in lines[-1:])
         return lines if said else [*lines, name]
 
+    def compact(self, language: str) -> list[str]:
+        """As :meth:`formatted`, with places on one line that need none of their own.
+
+        "Nanjing", "Jiangsu", "China" become "Nanjing, Jiangsu, China". A line with a postcode
+        stays as the post of the country wants it.
+        """
+        lines = self.formatted(language)
+        written = self.language_for(language)
+        if is_chinese(written):
+            return lines
+        street = len(self.lines.get(written, ()))
+        places: list[str] = []
+        for line in lines[street:]:
+            postcode_near = self.postcode and any(
+                self.postcode in it for it in (line, *places[-1:])
+            )
+            if places and not postcode_near:
+                places[-1] += f", {line}"
+            else:
+                places.append(line)
+        return [*lines[:street], *places]
+
+    def pieces(self, language: str) -> list[list[tuple[str, str]]]:
+        """The lines of :meth:`compact` in pieces that say what they are.
+
+        Each piece is ("street" | "locality" | "region" | "postcode" | "country" | "", text); ""
+        is what stands between them. Joined, the pieces of a line are the line.
+        """
+        written = self.language_for(language)
+        street = self.lines.get(written, ())
+        known = {
+            "country": country_name(self.country, written),
+            "region": self.region.get(written, ""),
+            "locality": self.locality.get(written, ""),
+            "postcode": self.postcode,
+        }
+        return [
+            [("street", line)] if line in street else _taken_apart(line, known)
+            for line in self.compact(language)
+        ]
+
     def one_line(self, language: str, *, country: bool = True) -> str:
         """The address in one line, with the comma of its language."""
         lines = self.formatted(language, country=country)
@@ -143,6 +194,24 @@ class PostalAddress:
             rest = "".join(lines[:-1] if self.postcode else lines)
             return f"{rest} {self.postcode}".strip()
         return ", ".join(lines)
+
+
+def _taken_apart(line: str, known: Mapping[str, str]) -> list[tuple[str, str]]:
+    """*line* cut at the first occurrence of each text in *known*, whatever its capitals."""
+    folded = line.casefold()
+    found = {
+        start: (kind, len(text))
+        for kind, text in known.items()
+        if text and (start := folded.find(text.casefold())) >= 0
+    }
+    pieces: list[tuple[str, str]] = []
+    at = 0
+    for start, (kind, length) in sorted(found.items()):
+        if start < at:
+            continue
+        pieces += [("", line[at:start]), (kind, line[start : start + length])]
+        at = start + length
+    return [piece for piece in [*pieces, ("", line[at:])] if piece[1]]
 
 
 def _texts(texts: Mapping[str, str] | None) -> dict[str, str]:

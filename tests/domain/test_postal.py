@@ -156,3 +156,67 @@ def test_the_rules_of_a_country_are_read_once(monkeypatch):
     monkeypatch.setattr(postal, "load_validation_data", lambda _: pytest.fail("read again"))
 
     assert PostalAddress.parse(country="BR", postcode="70002900").postcode == "70002900"
+
+
+def test_an_address_whose_street_stands_in_one_language_is_shown_whole_in_it():
+    half = PostalAddress.parse(
+        country="CN",
+        lines={"en": ["No. 699 Xuanwu Avenue"]},
+        locality={"en": "Nanjing", "zh-Hans": "南京市"},
+    )
+
+    assert half.language_for("zh-Hans") == "en"
+    assert half.formatted("zh-Hans") == ["No. 699 Xuanwu Avenue", "Nanjing", "China"]
+
+
+def test_an_address_whole_in_no_language_is_shown_where_its_street_is():
+    torn = PostalAddress.parse(
+        country="CN", lines={"zh-Hans": ["玄武大道699号"]}, locality={"en": "Nanjing"}
+    )
+
+    assert torn.language_for("en") == "zh-Hans"
+    assert PostalAddress.parse(country="CN", lines={"en": ["x"]}).language_for("en") == "en"
+    assert PostalAddress.parse(country="CN").language_for("zh-Hans") == "zh-Hans"
+
+
+@pytest.mark.parametrize(
+    ("country", "postcode", "locality", "region", "lines"),
+    [
+        ("CN", "", "Nanjing", "Jiangsu", ["Nanjing, Jiangsu, China"]),
+        ("CN", "210042", "Nanjing", "Jiangsu", ["Nanjing", "Jiangsu, 210042", "China"]),
+        ("GB", "SW1A 1AA", "London", "", ["London", "SW1A 1AA", "United Kingdom"]),
+        ("GB", "", "London", "", ["London, United Kingdom"]),
+        ("US", "94305", "Stanford", "CA", ["Stanford, CA 94305", "United States"]),
+    ],
+)
+def test_places_share_a_line_unless_a_postcode_wants_its_own(
+    country, postcode, locality, region, lines
+):
+    address = PostalAddress.parse(
+        country=country,
+        postcode=postcode,
+        lines={"en": ["1 Main Street"]},
+        locality={"en": locality},
+        region={"en": region},
+    )
+
+    assert address.compact("en") == ["1 Main Street", *lines]
+
+
+def test_each_piece_of_an_address_says_what_it_is():
+    assert NANJING.pieces("zh-Hans") == [
+        [("country", "中国"), ("region", "江苏省"), ("locality", "南京市")],
+        [("street", "玄武大道699号")],
+        [("postcode", "210042")],
+    ]
+    assert NANJING.pieces("en")[1:] == [
+        [("locality", "Nanjing")],
+        [("region", "Jiangsu"), ("", ", "), ("postcode", "210042")],
+        [("country", "China")],
+    ]
+    singapore = PostalAddress.parse(country="SG", postcode="119077", lines={"en": ["Level 3"]})
+    assert singapore.pieces("en")[1] == [
+        ("country", "SINGAPORE"),
+        ("", " "),
+        ("postcode", "119077"),
+    ]
