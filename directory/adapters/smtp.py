@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Literal, cast
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -102,7 +102,7 @@ class MailServer:
     host: str
     port: int
     username: str
-    password: str
+    password: str = field(repr=False)
     tls: Literal["starttls", "smtps", "none"]
 
     def __str__(self) -> str:

@@ -797,6 +797,12 @@ def test_a_mail_url_says_where_and_how(url, server):
     assert MailServer.parse(url) == MailServer(*server)
 
 
+def test_a_password_is_not_shown_by_accident():
+    server = MailServer.parse("smtp://contact:secret@mail.example")
+
+    assert "secret" not in f"{server!r} {server}"
+
+
 @pytest.mark.parametrize(
     "url",
     [
