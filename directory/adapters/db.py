@@ -403,7 +403,7 @@ def _map() -> None:
 _map()
 
 # What every enquiry adds, and the columns to be read off the object.
-_INSERTS = {
+_INSERTS: dict[type, tuple[sa.Insert, tuple[str, ...]]] = {
     kind: (sa.insert(table), tuple(column.name for column in table.columns))
     for kind, table in (
         (Enquiry, enquiries),
@@ -413,7 +413,7 @@ _INSERTS = {
         (Event, events),
     )
 }
-_ADD_ENQUIRY: dict[str, Any] = {
+_ADD_ENQUIRY = {
     "sqlite": sqlite.insert(enquiries).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(enquiries).on_conflict_do_nothing(),
 }
@@ -437,8 +437,12 @@ def store_once(session: Session, enquiry: Enquiry) -> bool:
     from. The session knows it afterwards.
     """
     statement = _ADD_ENQUIRY[session.get_bind().dialect.name]
-    done = session.execute(statement, _row(enquiry, _INSERTS[Enquiry][1]))
-    if not done.rowcount:  # type: ignore[attr-defined]
+    done = session.execute(
+        statement,
+        _row(enquiry, _INSERTS[Enquiry][1]),
+        execution_options={"preserve_rowcount": True},
+    )
+    if done.rowcount == 0:  # type: ignore[attr-defined]
         return False
     orm.make_transient_to_detached(enquiry)
     session.add(enquiry)

@@ -18,14 +18,20 @@ from directory.domain.ids import new_id
 # Nothing is counted over longer than this.
 LONGEST = timedelta(days=1)
 
+_USED = (
+    sa.select(allowances.c.key, sa.func.count())
+    .where(
+        allowances.c.key.in_(sa.bindparam("keys", expanding=True)),
+        allowances.c.at > sa.bindparam("since"),
+    )
+    .group_by(allowances.c.key)
+)
+_USE = sa.insert(allowances)
+
 
 def used(session: Session, keys: Iterable[str], *, since: datetime) -> dict[str, int]:
     """How often each of *keys* was used after *since*; those never used are left out."""
-    found = session.execute(
-        sa.select(allowances.c.key, sa.func.count())
-        .where(allowances.c.key.in_(list(keys)), allowances.c.at > since)
-        .group_by(allowances.c.key)
-    )
+    found = session.execute(_USED, {"keys": list(keys), "since": since})
     return {row[0]: row[1] for row in found}
 
 
@@ -43,7 +49,7 @@ def use(session: Session, keys: Iterable[str], *, now: datetime) -> None:
     """Count one use of each of *keys*."""
     rows = [{"id": new_id(now), "key": key, "at": now} for key in keys]
     if rows:
-        session.execute(sa.insert(allowances), rows)
+        session.execute(_USE, rows)
 
 
 def forget(session: Session, *, now: datetime) -> int:

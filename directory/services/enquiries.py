@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from directory.adapters import limits
 from directory.adapters.compose import AcknowledgementInputs, ChosenBy, Mailbox, RoutedInputs
+from directory.adapters.db import store, store_once
 from directory.adapters.links import Signer
 from directory.adapters.queries import (
     Published,
@@ -162,15 +162,11 @@ def submit_enquiry(
             enquiry.needs_attention("no_mailbox")
         if _wants_receipt(session, submission, topic, uses, settings, sender, signer):
             outgoing.append(post.receipt(department, position=2, now=now))
-    try:
-        with session.begin_nested():
-            session.add(enquiry)
-            session.flush()
-    except IntegrityError as error:  # this form was sent twice at once: the first counts
+    if not store_once(session, enquiry):  # this form was sent twice at once: the first counts
         if earlier := sent_before(session, submission):
             return earlier
-        raise Unavailable("reference taken") from error
-    session.add_all([decision, *outgoing])
+        raise Unavailable("reference taken")
+    store(session, decision, *outgoing)
     record(
         session,
         about(enquiry),

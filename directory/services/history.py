@@ -10,9 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from directory.adapters.db import events
+from directory.adapters.db import events, store
 from directory.domain.enquiry import Enquiry, Event
 from directory.domain.ids import new_id
+
+_LAST = (
+    sa.select(events.c.id, events.c.digest)
+    .where(events.c.subject == sa.bindparam("subject"))
+    .order_by(events.c.id.desc())
+    .limit(1)
+)
 
 
 def record(
@@ -46,7 +53,7 @@ def record(
         previous=previous,
     )
     event.digest = digest(event)
-    session.add(event)
+    store(session, event)
     return event
 
 
@@ -72,11 +79,5 @@ def digest(event: Event) -> str:
 
 
 def _last(session: Session, subject: str) -> tuple[int, str]:
-    session.flush()
-    found = session.execute(
-        sa.select(events.c.id, events.c.digest)
-        .where(events.c.subject == subject)
-        .order_by(events.c.id.desc())
-        .limit(1)
-    ).first()
+    found = session.execute(_LAST, {"subject": subject}).first()
     return (found.id, found.digest) if found else (0, "")
