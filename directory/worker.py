@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 BATCH = 10
 # After the database could not be reached.
 _BREATHER_S = 1.0
+# A result is written that long after SIGTERM at most; the supervisor kills after ten seconds.
+_LAST_TRIES_S = 7.0
 # How long a connection to the mail server is kept for the next message.
 _KEPT_OPEN_S = 10.0
 
@@ -170,7 +172,7 @@ class Worker:
         """One try; its state afterwards, or None if the claim was lost meanwhile."""
         assert delivery.id is not None and delivery.content is not None
         started = time.monotonic()
-        result: Accepted | DeliveryFailure
+        result: Accepted | DeliveryFailure | Exception
         try:
             result = self._transport.send(
                 delivery.envelope_sender,
@@ -182,15 +184,41 @@ class Worker:
             log.warning("worker.lease_lost", delivery=delivery.id)
             self._let_go([delivery.id])
             return None
+        except Unavailable:
+            # Nobody could say before DATA whether the claim stands, so nothing was sent.
+            self._let_go([delivery.id])
+            raise
         except DeliveryFailure as failure:
             result = failure
+        except Exception as error:  # nor must one that cannot be sent stop the others (P9)
+            log.exception("mail.not_sendable", delivery=delivery.id)
+            self._transport.close()
+            result = error
         try:
-            return self._record(delivery.id, result, time.monotonic() - started)
+            return self._record_surely(delivery.id, result, time.monotonic() - started)
         finally:
             self._let_go([delivery.id])
 
+    def _record_surely(
+        self, delivery_id: int, result: Accepted | DeliveryFailure | Exception, seconds: float
+    ) -> DeliveryState | None:
+        """Write the result, however long the database is away.
+
+        Forgotten, an accepted message would be sent again. The claim is renewed meanwhile. A
+        worker that was told to stop tries for a little while only.
+        """
+        first = time.monotonic()
+        while True:
+            try:
+                return self._record(delivery_id, result, seconds)
+            except Unavailable as error:
+                if self._stopping.is_set() and time.monotonic() - first > _LAST_TRIES_S:
+                    raise
+                log.error("worker.result_waits", delivery=delivery_id, error=str(error))
+                time.sleep(_BREATHER_S)
+
     def _record(
-        self, delivery_id: int, result: Accepted | DeliveryFailure, seconds: float
+        self, delivery_id: int, result: Accepted | DeliveryFailure | Exception, seconds: float
     ) -> DeliveryState | None:
         parts, now = self._parts, self._parts.now()
         with parts.db.writing() as session:
@@ -210,6 +238,9 @@ class Worker:
                     outcome=Outcome.ACCEPTED,
                 )
                 record_accepted(session, delivery, attempt, now)
+                return delivery.state
+            if not isinstance(result, DeliveryFailure):
+                park(session, delivery, result, now, during="send")
                 return delivery.state
             attempt = Attempt.that_failed(
                 delivery_id, result, at=now, seconds=seconds, server=self._transport.server

@@ -78,9 +78,9 @@ class Delivery:
     (:mod:`directory.adapters.compose` has the shapes); with ``message_id`` and
     ``envelope_sender`` it is fixed when the delivery is made. ``content`` is composed from it
     once, before the first try, and every try sends those bytes. ``position`` is the recipient's
-    number within the enquiry, from 1. ``reason`` is the last reply, "compose: …" for a message
-    that could not be built, or why it was cancelled; ``smtp_reply`` is the reply that accepted
-    it. Instants are UTC.
+    number within the enquiry, from 1. ``reason`` is the last reply, "compose: …" or "send: …" for a
+    message that could not be built or handed over, or why it was cancelled; ``smtp_reply`` is the
+    reply that accepted it. Instants are UTC.
     """
 
     kind: DeliveryKind
@@ -145,14 +145,15 @@ class Delivery:
         self.due_at = now
         self.reason = str(failure)[:REASON_LENGTH]
 
-    def parked(self, now: datetime, error: Exception) -> None:
-        """The message could not be built, which is our mistake and no try of anybody's patience.
+    def parked(self, now: datetime, error: Exception, *, during: str = "compose") -> None:
+        """The message could not be built, or not be handed over: our mistake, and nobody's refusal.
 
-        Only the kind of error is kept: its text may quote what the visitor wrote.
+        *during* is "compose" or "send". Only the kind of error is kept: its text may quote what
+        the visitor wrote.
         """
         self._settle(DeliveryState.FAILED)
         self.due_at = now
-        self.reason = f"compose: {type(error).__name__}"
+        self.reason = f"{during}: {type(error).__name__}"
 
     def cancelled(self, now: datetime, why: str) -> None:
         """Not to be sent any more, because of *why*."""

@@ -15,7 +15,6 @@ from directory.domain.enquiry import Enquiry
 from directory.domain.errors import (
     Conflict,
     DeliveryFailure,
-    NotFound,
     OurFailure,
     PermanentFailure,
 )
@@ -34,7 +33,7 @@ def record_accepted(session: Session, delivery: Delivery, attempt: Attempt, now:
     delivery.succeeded(now, f"{attempt.code} {attempt.text}".strip())
     if delivery.kind is not DeliveryKind.ROUTED or delivery.enquiry_id is None:
         return
-    enquiry = session.get_one(Enquiry, delivery.enquiry_id)
+    enquiry = _locked(session, delivery.enquiry_id)
     before = enquiry.status
     if enquiry.accepted_by_department(now):
         record(
@@ -89,16 +88,23 @@ def record_failure(
     return delivery.state
 
 
-def park(session: Session, delivery: Delivery, error: Exception, now: datetime) -> None:
-    """*delivery* could not be built: our own mistake, kept with its reason."""
-    delivery.parked(now, error)
+def park(
+    session: Session,
+    delivery: Delivery,
+    error: Exception,
+    now: datetime,
+    *,
+    during: str = "compose",
+) -> None:
+    """*delivery* could not be built, or not be handed over ("send"): our own mistake, kept."""
+    delivery.parked(now, error, during=during)
     if delivery.enquiry_id is not None and delivery.kind is DeliveryKind.ROUTED:
-        enquiry = session.get_one(Enquiry, delivery.enquiry_id)
-        enquiry.needs_attention("compose")
+        enquiry = _locked(session, delivery.enquiry_id)
+        enquiry.needs_attention(during)
         record(
             session,
             about(enquiry),
-            "not_composed",
+            {"compose": "not_composed", "send": "not_sent"}[during],
             now=now,
             by="system",
             after={"delivery": str(delivery.id), "error": type(error).__name__},
@@ -107,14 +113,14 @@ def park(session: Session, delivery: Delivery, error: Exception, now: datetime) 
 
 def retry(session: Session, delivery: Delivery, *, now: datetime, by: str) -> None:
     """Somebody wants *delivery* tried again at once. Raises Conflict if there is nothing to try."""
+    # A worker may be about to claim it; whoever comes second sees what the first did.
+    session.refresh(delivery, ["state", "attempts", "due_at", "lease_owner"], with_for_update=True)
     if delivery.state in {DeliveryState.ACCEPTED, DeliveryState.CANCELLED, DeliveryState.SENDING}:
         raise Conflict(f"delivery {delivery.id} is {delivery.state.value}: nothing to try again")
     before = delivery.state
     delivery.retried(now)
     if delivery.enquiry_id is not None:
-        enquiry = session.get(Enquiry, delivery.enquiry_id)
-        if enquiry is None:
-            raise NotFound(f"There is no enquiry for delivery {delivery.id}")
+        enquiry = _locked(session, delivery.enquiry_id)
         record(
             session,
             about(enquiry),
@@ -124,6 +130,14 @@ def retry(session: Session, delivery: Delivery, *, now: datetime, by: str) -> No
             before={"state": before.value},
             after={"delivery": str(delivery.id)},
         )
+
+
+def _locked(session: Session, enquiry_id: int) -> Enquiry:
+    """The enquiry, nobody else's until this transaction ends.
+
+    Its two mails may have news at the same moment, and both write its state and its history.
+    """
+    return session.get_one(Enquiry, enquiry_id, with_for_update=True)
 
 
 def _after_giving_up(
@@ -137,7 +151,7 @@ def _after_giving_up(
 ) -> None:
     if delivery.enquiry_id is None:
         return
-    enquiry = session.get_one(Enquiry, delivery.enquiry_id)
+    enquiry = _locked(session, delivery.enquiry_id)
     if delivery.kind is not DeliveryKind.ROUTED:
         record(
             session,
