@@ -355,6 +355,7 @@ class _Conversation(smtplib.SMTP):
 
     def reset(self) -> bool:
         """Whether the server is ready for another message."""
+        self.stage = "rset"
         try:
             return self.rset()[0] == 250
         except OSError:

@@ -241,6 +241,17 @@ def test_after_a_refusal_the_connection_serves_the_next_message(transport_to, st
         assert server.connections == 1
 
 
+@pytest.mark.parametrize("act", [Hang(), Drop(), Say("500 What?"), Drip()], ids=repr)
+@pytest.mark.parametrize("stage", ["rcpt", "dot"])
+def test_a_server_that_cannot_start_over_is_left(transport_to, stage, act):
+    with a_server(stage, [Say("550 No")], rset=act) as server:
+        transport = transport_to(server, QUICK)
+        assert failure_of(transport).code == 550
+        transport.send(SENDER, RECIPIENT, CONTENT)
+
+        assert [message.connection for message in server.messages] == [2]
+
+
 @pytest.mark.parametrize("code", [550, 451])
 def test_a_refused_recipient_is_that_recipients_alone(transport_to, code):
     with a_server(recipients={"gone@example.org": Say(f"{code} No")}) as server:
