@@ -35,6 +35,7 @@ from directory.domain.contacts import (
 from directory.domain.delivery import Attempt, Delivery, DeliveryKind, DeliveryState, Outcome
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event, ReplyBy
 from directory.domain.errors import Unavailable
+from directory.domain.trust import Challenge, Proposal, ProposalSource, ProposalStatus
 
 # How long a writer waits for its turn before the visitor is told to try again, and how often it
 # asks. SQLite's own busy handler sleeps longer after every refusal, up to 100 ms, so that under
@@ -369,6 +370,51 @@ import_changes = sa.Table(
     sa.Index("ix_import_change_batch_id_id", "batch_id", "id"),
 )
 
+# A slug that a department had once: its page moves to where the department is now.
+slug_history = sa.Table(
+    "slug_history",
+    metadata,
+    sa.Column("slug", sa.String(80), primary_key=True),
+    _uuid("department_id", sa.ForeignKey("department.id"), nullable=False, index=True),
+    sa.Column("until", Utc, nullable=False),
+)
+
+proposals = sa.Table(
+    "proposal",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    _uuid("department_id", sa.ForeignKey("department.id"), nullable=False),
+    sa.Column("source", Word(ProposalSource), nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("correct", sa.Text, nullable=False),
+    sa.Column("cells", Json, nullable=False),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("language", sa.String(16), nullable=False),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("status", Word(ProposalStatus), nullable=False),
+    sa.Column("decided_at", Utc),
+    sa.Column("decided_by", sa.String(254), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Index("ix_proposal_status_at", "status", "at"),
+    sa.Index("ix_proposal_department_id_status", "department_id", "status"),
+)
+
+challenges = sa.Table(
+    "challenge",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("symbols", sa.String(8), nullable=False, unique=True),
+    _uuid("department_id", sa.ForeignKey("department.id"), nullable=False, index=True),
+    _uuid("contact_point_id", sa.ForeignKey("contact_point.id"), nullable=False, index=True),
+    sa.Column("address", sa.String(254), nullable=False),
+    sa.Column("sent_at", Utc, nullable=False),
+    sa.Column("remind_at", Utc, index=True),
+    sa.Column("reminders", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("answered_at", Utc),
+    sa.Column("answer", sa.String(16), nullable=False),
+)
+
 registry = orm.registry(metadata=metadata)
 
 
@@ -398,6 +444,8 @@ def _map() -> None:
     )
     registry.map_imperatively(Attempt, attempts)
     registry.map_imperatively(Event, events)
+    registry.map_imperatively(Proposal, proposals)
+    registry.map_imperatively(Challenge, challenges)
 
 
 _map()
@@ -465,6 +513,61 @@ def _count_change(session: Session, *_: Any) -> None:
         session.execute(
             sa.update(directory_version).values(version=directory_version.c.version + 1)
         )
+
+
+@sa.event.listens_for(Session, "after_flush")
+def _note_what_is_found_differently(session: Session, *_: Any) -> None:
+    """Remember what the index is to be brought in step with, wherever the change came from."""
+    for it in (*session.new, *session.dirty, *session.deleted):
+        if isinstance(it, Department):
+            _note(session, "departments", it.id, *_before(it, "successor_id"))
+        elif isinstance(it, ContactPoint):
+            _note(session, "departments", it.department_id, *_before(it, "department_id"))
+        elif isinstance(it, Topic):
+            _note(session, "topics", it.id)
+            _note(session, "departments", it.department_id, *_before(it, "department_id"))
+
+
+def _before(record: object, attribute: str) -> Any:
+    return sa.inspect(record, raiseerr=True).attrs[attribute].history.deleted or ()
+
+
+def _note(session: Session, kind: str, *ids: Any) -> None:
+    changed = session.info.setdefault("to_index", {"departments": set(), "topics": set()})
+    changed[kind].update(id for id in ids if id is not None)
+
+
+@sa.event.listens_for(Session, "do_orm_execute")
+def _note_rows_written_by_hand(state: orm.ORMExecuteState) -> None:
+    """Rows written without their objects: which, only the writer knows, and says it."""
+    if state.is_select or not (state.is_insert or state.is_update or state.is_delete):
+        return
+    if getattr(state.statement, "table", None) in (departments, contact_points, topics):
+        state.session.info["index_unknown"] = True
+
+
+@sa.event.listens_for(Session, "before_commit")
+def _bring_index_in_step(session: Session) -> None:
+    """Index what changed in the transaction that changed it, so that no change can miss it."""
+    if session.in_nested_transaction():
+        return  # released into the outer transaction, which comes here in its turn
+    session.flush()
+    changed = session.info.pop("to_index", None)
+    unknown = session.info.pop("index_unknown", False)
+    if changed or unknown:
+        # The index is made of these tables, and so imports them.
+        from directory.adapters import search
+
+        if unknown:
+            search.rebuild(session)
+        else:
+            search.index_many(session, changed["departments"], changed["topics"])
+
+
+@sa.event.listens_for(Session, "after_rollback")
+def _forget_what_did_not_happen(session: Session) -> None:
+    for name in ("directory_changed", "to_index", "index_unknown"):
+        session.info.pop(name, None)
 
 
 class Database:
