@@ -44,7 +44,7 @@ EXIT_INTERRUPTED = 130
 
 def exit_code(error: DirectoryError) -> int:
     """The exit code that *error* is."""
-    from directory.services.columns import CellInvalid
+    from directory.domain.columns import CellInvalid
 
     match error:
         case SettingsInvalid():
@@ -582,7 +582,7 @@ def department_list(talk: Talk, everything: bool) -> None:
 def department_show(talk: Talk, slug: str) -> None:
     """One department, every column."""
     from directory.adapters.queries import department_by_slug
-    from directory.services.columns import columns_of
+    from directory.domain.columns import columns_of
     from directory.services.contacts import slugs
 
     with talk.parts.db.reading() as session:
@@ -611,7 +611,7 @@ def department_add(
     talk: Talk, slug: str, cells: tuple[str, ...], reason: str, as_email: str | None
 ) -> None:
     """A new department: directory department add library name_en=Library phone="025 …"."""
-    from directory.services.columns import columns_of
+    from directory.domain.columns import columns_of
     from directory.services.contacts import add_department, slugs
 
     def act(session: Any) -> tuple[Any, dict[str, str]]:

@@ -255,6 +255,81 @@ _FURTHER: Final[dict[str, Message]] = {
         "Use small letters, digits and hyphens, like student-services",
         "只能使用小写字母、数字和连字符，例如 student-services",
     ),
+    "column.unknown": Message("There is no column “{column}”", "没有“{column}”这一列"),
+    "column.unknown_near": Message(
+        "There is no column “{column}”. Did you mean “{near}”?",
+        "没有“{column}”这一列，是否指“{near}”？",
+    ),
+    "column.not_set": Message(
+        "“{column}” is not set by itself; there is a command for it",
+        "“{column}”不能单独设置，请使用相应的命令",
+    ),
+    "import.too_many_cells": Message(
+        "This row has more cells than there are columns", "该行的单元格多于列数"
+    ),
+    "column.number": Message("Enter a whole number", "请填写整数"),
+    "column.coordinate": Message(
+        "Enter a latitude up to 90 and a longitude up to 180, like 32.08",
+        "请填写 90 以内的纬度和 180 以内的经度，例如 32.08",
+    ),
+    "column.dates": Message(
+        "Write dates like 2026-10-01..2026-10-08", "日期请按 2026-10-01..2026-10-08 填写"
+    ),
+    "column.no_number": Message(
+        "There is no number or address that this belongs to", "没有与此对应的号码或地址"
+    ),
+    "website.invalid": Message(
+        "Enter a web address that begins with https://", "请填写以 https:// 开头的网址"
+    ),
+    "department.no_name": Message(
+        "A department needs a name in one language", "部门至少需要一种语言的名称"
+    ),
+    "department.unknown": Message("There is no department “{slug}”", "没有“{slug}”这个部门"),
+    "department.no_slug": Message(
+        "Give this department a short name for its address (column slug)",
+        "请为该部门填写网址名称（slug 列）",
+    ),
+    "department.closing": Message(
+        "A department is closed with a successor: name it in the column successor",
+        "关闭部门须在 successor 列指定接替部门",
+    ),
+    "department.twice": Message(
+        "This department stands in row {row} already", "该部门已出现在第 {row} 行"
+    ),
+    "topic.no_department": Message(
+        "No row answers “{topic}” any more. Put it into another row's topics",
+        "“{topic}”不再有部门负责，请将其填入其他行的 topics 列",
+    ),
+    "topic.twice": Message(
+        "“{topic}” stands in the topics of row {row} already",
+        "“{topic}”已出现在第 {row} 行的 topics 列",
+    ),
+    "status.unknown": Message("Write active or closed", "请填写 active 或 closed"),
+    "import.unreadable": Message(
+        "We cannot read this file. Save it as CSV and try again",
+        "无法读取该文件，请另存为 CSV 后重试",
+    ),
+    "import.no_name_column": Message(
+        "No column looks like a department name. Choose it below",
+        "没有可识别为部门名称的列，请在下方选择",
+    ),
+    "import.empty": Message("There is no record in this file", "该文件中没有记录"),
+    "import.too_big": Message(
+        "This file is larger than {max} once unpacked", "该文件解压后超过 {max}"
+    ),
+    "import.bad_record": Message("This record cannot be read", "无法读取该条记录"),
+    "import.column_twice": Message("Two columns are called “{column}”", "有两列同名：“{column}”"),
+    # What is wrong with a cell, said of its text: "Row 14, phone2: … holds two numbers".
+    "cell.phone.two_numbers": Message("{text} holds two numbers", "{text} 含有两个号码"),
+    "cell.phone.too_short": Message("{text} has too few digits", "{text} 位数不足"),
+    "cell.phone.too_long": Message("{text} has too many digits", "{text} 位数过多"),
+    "cell.phone.letters": Message("{text} has letters in it", "{text} 含有字母"),
+    "cell.phone.invalid": Message(
+        "{text} is no phone number with its area code", "{text} 不是含区号的电话号码"
+    ),
+    "cell.email.no_at": Message("{text} has no @ sign", "{text} 缺少 @ 符号"),
+    "cell.email.two_addresses": Message("{text} holds two addresses", "{text} 含有两个邮箱"),
+    "cell.other": Message("“{text}”: {problem}", "“{text}”：{problem}"),
     "reference.invalid": Message(
         "Check the reference. It looks like {example}", "请核对咨询编号，格式如 {example}"
     ),

@@ -23,7 +23,7 @@ from directory.domain.contacts import (
 from directory.domain.errors import Conflict, InvalidValue
 from directory.domain.hours import Closure, OpeningHours
 from directory.domain.values import Slug
-from directory.services.columns import CellInvalid, columns_of, set_columns
+from directory.domain.columns import CellInvalid, columns_of, set_columns, typed_cells
 from directory.services.history import record
 from directory.settings import Settings
 
@@ -106,7 +106,7 @@ def add_department(
     department = Department(slug=slug, name={}, created_at=now, updated_at=now)
     _take_cells(session, department, cells, settings=settings, now=now)
     if not department.name:
-        raise CellInvalid("name_en", "a department needs a name in one language", "name.required")
+        raise CellInvalid("name_en", InvalidValue("department.no_name"))
     session.add(department)
     record(
         session,
@@ -247,9 +247,9 @@ def _take_cells(
 ) -> None:
     set_columns(
         department,
-        cells,
+        typed_cells(cells),
         region=settings.site.default_country,
-        find=lambda slug: department_by_slug(session, slug),
+        find=lambda slug: department_by_slug(session, slug).id,
         now=now,
     )
     check_tree(department, department.parent_id, parent_ids(session))
