@@ -11,16 +11,16 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import directory
+from directory import environment
 from tests.support import ROOT, eventually, tracked_files
 
 BASE_PYTHON = str(sys._base_executable)  # type: ignore[attr-defined]
-UV = str(Path(sys.executable).with_name("uv"))
 # Making an environment of everything takes longer than a test usually may.
 pytestmark = pytest.mark.timeout(300)
 
@@ -129,11 +129,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the pins and the wheel and nothing else."""
     venv = tmp_path_factory.mktemp("installed") / "venv"
     python = venv / "bin" / "python"
-    install: Sequence[str] = (UV, "pip", "install", "--quiet", "--python", str(python))
-    run(BASE_PYTHON, "-m", "venv", "--without-pip", str(venv), cwd=wheel.parent)
-    pins = ROOT / "requirements.txt"
-    run(*install, "--require-hashes", "--requirement", str(pins), cwd=wheel.parent)
-    run(*install, "--no-deps", str(wheel), cwd=wheel.parent)
+    run(BASE_PYTHON, "-m", "venv", str(venv), cwd=wheel.parent)
+    environment.install(python, ROOT / "requirements.txt")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(*pip, "--no-deps", "--no-index", str(wheel), cwd=wheel.parent)
     return python
 
 
