@@ -164,9 +164,9 @@ def test_a_worker_killed_between_the_250_and_the_commit_repeats_once(
 def test_killed_again_and_again_nothing_is_lost_and_repeats_are_no_more_than_kills(
     running: Parts, mail: SmtpServer, start: StartWorker
 ) -> None:
-    enquiries = [ask(running, number) for number in range(30)]
+    enquiries = [ask(running, number) for number in range(18)]
     kills = 0
-    while not all_accepted(running) and kills < 12:
+    while not all_accepted(running) and kills < 5:
         sent = len(mail.messages)
         worker = start()
         eventually(lambda sent=sent: len(mail.messages) >= sent + 3 or all_accepted(running))
