@@ -151,7 +151,7 @@ contact_points = sa.Table(
     sa.Column("verified_at", Utc),
     sa.Column("verified_by", sa.String(254), nullable=False),
     sa.Column("verified_how", sa.String(40), nullable=False),
-    sa.Column("due_at", Utc),
+    sa.Column("due_at", Utc, index=True),
     sa.Column("away_until", Utc),
 )
 
@@ -406,7 +406,7 @@ challenges = sa.Table(
     sa.Column("symbols", sa.String(8), nullable=False, unique=True),
     _uuid("department_id", sa.ForeignKey("department.id"), nullable=False, index=True),
     _uuid("contact_point_id", sa.ForeignKey("contact_point.id"), nullable=False, index=True),
-    sa.Column("address", sa.String(254), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False, index=True),
     sa.Column("sent_at", Utc, nullable=False),
     sa.Column("remind_at", Utc, index=True),
     sa.Column("reminders", sa.Integer, nullable=False),
@@ -417,6 +417,16 @@ challenges = sa.Table(
 
 registry = orm.registry(metadata=metadata)
 
+
+# Mailboxes that wrote that they want no more questions of ours, in small letters. Enquiries still
+# go there: those are their work.
+objections = sa.Table(
+    "objection",
+    metadata,
+    sa.Column("address", sa.String(254), primary_key=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("how", sa.String(16), nullable=False),
+)
 
 def _map() -> None:
     registry.map_imperatively(

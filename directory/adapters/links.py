@@ -32,10 +32,15 @@ _BOUNCE_SYMBOLS = 20  # 100 bits: a guessed one could at most mark one delivery 
 _FORM_MAC_BYTES = 16
 _FORM_NONCE_BYTES = 11
 _TIME_BYTES = 5
-_BOUNCE_LETTERS = {DeliveryKind.ROUTED: "r", DeliveryKind.ACKNOWLEDGEMENT: "a"}
+_BOUNCE_LETTERS = {
+    DeliveryKind.ROUTED: "r",
+    DeliveryKind.ACKNOWLEDGEMENT: "a",
+    DeliveryKind.VERIFICATION: "v",
+    DeliveryKind.CHANGE_NOTICE: "c",
+}
 _BOUNCE_KINDS = {letter: kind for kind, letter in _BOUNCE_LETTERS.items()}
 
-LinkPurpose = Literal["status", "action"]
+LinkPurpose = Literal["status", "action", "verification", "unsubscribe"]
 
 
 class TokenState(StrEnum):
@@ -48,7 +53,9 @@ class TokenState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a link names: the enquiry by the eight symbols of its reference, and a recipient.
+    """What a link names: an enquiry by the eight symbols of its reference, and a recipient.
+
+    A link of a challenge names that, by eight symbols of its own.
 
     ``recipient`` is the recipient's number in the enquiry, from 1; None for the visitor's link.
     """
@@ -105,6 +112,22 @@ class Signer:
     def read_action_token(self, token: str, version: int) -> Link:
         """As :meth:`read_status_token`, for a recipient's link."""
         return self._read_link("action", token, version)
+
+    def verification_token(self, symbols: str, version: int) -> str:
+        """What a mailbox that was asked opens to answer; *symbols* name the challenge."""
+        return self._link("verification", Link(symbols), version)
+
+    def read_verification_token(self, token: str, version: int) -> Link:
+        """As :meth:`read_status_token`, for the link of a challenge."""
+        return self._read_link("verification", token, version)
+
+    def unsubscribe_token(self, symbols: str) -> str:
+        """What the same mailbox opens to be asked no more (RFC 8058). It does not end."""
+        return self._link("unsubscribe", Link(symbols), 1)
+
+    def read_unsubscribe_token(self, token: str) -> Link:
+        """What *token* stops. Raises LinkRefused: "forged"."""
+        return self._read_link("unsubscribe", token, 1)
 
     def _link(self, purpose: LinkPurpose, link: Link, version: int) -> str:
         key_id, secret = self._secrets[0]

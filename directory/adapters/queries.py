@@ -21,6 +21,7 @@ from directory.adapters.db import (
     enquiries,
     events,
     rule_sets,
+    slug_history,
     topics,
 )
 from directory.domain.contacts import (
@@ -81,6 +82,20 @@ def version_of_directory(session: Session) -> int:
 def department_by_slug(session: Session, slug: str) -> Department:
     """The department now called *slug*. Raises NotFound."""
     found = session.scalar(sa.select(Department).where(departments.c.slug == slug))
+    if found is None:
+        raise NotFound(f"There is no department “{slug}”")
+    return found
+
+
+def department_ever_called(session: Session, slug: str) -> Department:
+    """The department called *slug* now, or else the one that was called so once.
+
+    Raises NotFound. Ask its own slug and status for where its page is.
+    """
+    found = session.scalar(sa.select(Department).where(departments.c.slug == slug))
+    if found is None:
+        past = sa.select(slug_history.c.department_id).where(slug_history.c.slug == slug)
+        found = session.scalar(sa.select(Department).where(departments.c.id.in_(past)))
     if found is None:
         raise NotFound(f"There is no department “{slug}”")
     return found
@@ -318,21 +333,15 @@ def load_published(
     found: dict[UUID, Department] = {}
     wanted = sa.or_(departments.c.slug.in_(slugs), departments.c.id.in_(ids))
     while True:
-        more = session.scalars(
-            sa.select(Department).where(wanted, departments.c.status == DepartmentStatus.ACTIVE)
+        active = sa.select(Department).where(
+            wanted, departments.c.status == DepartmentStatus.ACTIVE
         )
-        found |= {department.id: department for department in more}
+        more = {department.id: department for department in session.scalars(active)}
+        found |= more
         deputies = {d.deputy_id for d in found.values() if d.deputy_id} - found.keys()
-        if not deputies:
+        if not more or not deputies:
             break
-        before = len(found)
         wanted = departments.c.id.in_(deputies)
-        found |= {
-            department.id: department
-            for department in session.scalars(sa.select(Department).where(wanted))
-        }
-        if len(found) == before:
-            break
     if not any(department.slug == desk for department in found.values()):
         raise NotFound(
             f"There is no department “{desk}”: the desk ([site] desk) receives what no rule does"

@@ -579,7 +579,7 @@ def _set_point(
         same = point.value == value.text
         extension = value.extension or (point.extension if same else "")
         if not same or point.extension != extension:
-            renew(point)
+            point.changed()
             point.value, point.extension = value.text, extension
             point.typed = value.typed[:_LONGEST_VALUE]
     for detail, text in details.items():
@@ -596,7 +596,7 @@ def _set_detail(point: ContactPoint, detail: str, text: str) -> None:
         if text != point.extension:
             if text:
                 PhoneNumber(point.value, text)
-            renew(point)
+            point.changed()
             point.extension = text
     elif detail == "languages":
         point.languages = _languages(text)
@@ -604,12 +604,6 @@ def _set_detail(point: ContactPoint, detail: str, text: str) -> None:
         attribute, language = _DETAILS[detail]
         kept = one_line(text) if attribute == "label" else clean(text)
         setattr(point, attribute, _with(getattr(point, attribute), language, kept))
-
-
-def renew(point: ContactPoint) -> None:
-    """What was known of the old value is not known of the new one."""
-    point.state = PointState.PROPOSED
-    point.verified_at, point.verified_by, point.verified_how = None, "", ""
 
 
 def _keep_order(points: Sequence[ContactPoint]) -> None:
@@ -653,7 +647,7 @@ def _set_address(point: ContactPoint, slot: Slot, details: Mapping[str, str | No
             column = Slot(slot.internal, slot.kind, slot.number, "postcode").column
         raise CellInvalid(column, error) from error
     if read != point.address:
-        renew(point)
+        point.changed()
         point.address = read
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from directory.domain.errors import InvalidValue
+from directory.domain.errors import Conflict, InvalidValue
 
 LANGUAGES = ("en", "zh-Hans")
 
@@ -80,6 +80,19 @@ LIVE_STATES = frozenset(
 )
 
 
+# Where each state may go. A changed value is PROPOSED again, whatever was known of the old one;
+# evidence leads down, and only a check by its mailbox or an editor leads up. RETIRED is the end:
+# a value taken back is another record, so that what was retired keeps its own history.
+_MAY_BECOME: Mapping[PointState, frozenset[PointState]] = {
+    PointState.PROPOSED: frozenset(PointState),
+    PointState.VERIFYING: frozenset(PointState),
+    PointState.VERIFIED: frozenset(PointState) - {PointState.VERIFYING},
+    PointState.SUSPECT: frozenset(PointState) - {PointState.VERIFYING},
+    PointState.SUSPENDED: frozenset(PointState) - {PointState.VERIFYING, PointState.SUSPECT},
+    PointState.RETIRED: frozenset({PointState.RETIRED}),
+}
+
+
 @dataclass(eq=False, kw_only=True)
 class ContactPoint:
     """One way to reach a department: one value, never a list.
@@ -115,6 +128,46 @@ class ContactPoint:
     def live(self) -> bool:
         """Whether mail may still be sent here."""
         return self.state in LIVE_STATES
+
+    @property
+    def shown(self) -> bool:
+        """Whether visitors see it.
+
+        A suspended mailbox does not take mail any more, so nobody is sent there; a suspect one
+        still does, and its number or address beside it is no worse for it.
+        """
+        suspended = self.kind is PointKind.EMAIL and self.state is PointState.SUSPENDED
+        return self.public and self.state is not PointState.RETIRED and not suspended
+
+    def become(self, state: PointState) -> None:
+        """Go to *state*. Raises Conflict where no way leads there from the present one."""
+        if state not in _MAY_BECOME[self.state]:
+            raise Conflict(f"{self.value or self.kind} is {self.state} and cannot become {state}")
+        self.state = state
+
+    def changed(self) -> None:
+        """It has another value: what was known of the old one is not known of this."""
+        self.become(PointState.PROPOSED)
+        self.verified_at, self.verified_by, self.verified_how = None, "", ""
+        self.due_at = None
+
+    def verified(self, now: datetime, *, how: str, by: str, due: datetime) -> None:
+        """Somebody who knows said at *now* that it is right; to be asked again at *due*.
+
+        *how* is "mailbox" (its own, or that of its department) or "editor", *by* who.
+        """
+        self.become(PointState.VERIFIED)
+        self.verified_at, self.verified_how, self.verified_by = now, how, by
+        self.due_at = due
+
+    def asked(self, again: datetime) -> None:
+        """Its mailbox was asked; to be asked again at *again*.
+
+        What was verified stays so meanwhile: its date tells how long ago that was.
+        """
+        if self.state is PointState.PROPOSED:
+            self.become(PointState.VERIFYING)
+        self.due_at = again
 
 
 @dataclass(eq=False, kw_only=True)
@@ -162,11 +215,7 @@ class Department:
 
     def public_points(self, *kinds: PointKind) -> list[ContactPoint]:
         """What visitors may see, in order; only of *kinds* when some are given."""
-        shown = [
-            p
-            for p in self.points
-            if p.public and p.state is not PointState.RETIRED and (not kinds or p.kind in kinds)
-        ]
+        shown = [p for p in self.points if p.shown and (not kinds or p.kind in kinds)]
         return sorted(shown, key=lambda p: p.position)
 
 

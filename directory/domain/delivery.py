@@ -52,6 +52,8 @@ class DeliveryKind(StrEnum):
 
     ROUTED = "routed"
     ACKNOWLEDGEMENT = "acknowledgement"
+    VERIFICATION = "verification"
+    CHANGE_NOTICE = "change_notice"
 
 
 class Outcome(StrEnum):
