@@ -34,7 +34,7 @@ from directory.domain.contacts import (
 )
 from directory.domain.delivery import Attempt, Delivery, DeliveryKind, DeliveryState, Outcome
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event, ReplyBy
-from directory.domain.errors import Unavailable
+from directory.domain.errors import Conflict, Unavailable
 from directory.domain.trust import Challenge, Proposal, ProposalSource, ProposalStatus
 
 # How long a writer waits for its turn before the visitor is told to try again, and how often it
@@ -254,7 +254,9 @@ decisions = sa.Table(
     sa.Column("passed_over", Json, nullable=False),
 )
 
-_UNSETTLED = "state IN ('queued', 'deferred', 'sending')"
+# What is still to be sent, word for word the condition of its index: SQLite uses a partial index
+# only where it finds the condition itself in the query, since a bound value proves nothing to it.
+UNSETTLED = sa.text("state IN ('queued', 'deferred', 'sending')")
 
 deliveries = sa.Table(
     "delivery",
@@ -285,8 +287,8 @@ deliveries = sa.Table(
         "ix_delivery_state_due_at",
         "state",
         "due_at",
-        sqlite_where=sa.text(_UNSETTLED),
-        postgresql_where=sa.text(_UNSETTLED),
+        sqlite_where=UNSETTLED,
+        postgresql_where=UNSETTLED,
     ),
 )
 
@@ -612,6 +614,12 @@ class Database:
             self.url,
             json_serializer=_dump_json,
             pool_pre_ping=True,
+        if not self.is_sqlite:
+            # As SQLite has it by nature: one state for the whole look. Said with BEGIN, so that
+            # it costs no question of its own.
+            self._reading = self._reading.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
             connect_args={"connect_timeout": 5},
         )
         sa.event.listen(engine, "begin", self._begin_postgresql)
@@ -655,7 +663,8 @@ class Database:
         """One action: everything done with the session is committed at the end, or nothing is.
 
         On return the commit is synchronised to disk. Raises Unavailable when the database cannot
-        take it: locked too long, disk full, connection gone.
+        take it: locked too long, disk full, connection gone; and Conflict when a record was
+        changed by somebody else since it was read.
         """
         session = Session(self.engine, expire_on_commit=False)
         try:
@@ -683,6 +692,11 @@ class Database:
 
     def dispose(self) -> None:
         """Close every connection; the next use opens new ones. Needed before a fork."""
+        except orm.exc.StaleDataError as error:
+            session.rollback()
+            raise Conflict(
+                "Somebody else changed this record meanwhile; look at it again"
+            ) from error
         self.engine.dispose()
 
 
