@@ -26,6 +26,7 @@ from directory.domain.contacts import (
     PHONE_KINDS,
     ContactPoint,
     Department,
+    DepartmentStatus,
     PointKind,
     Topic,
     localised,
@@ -447,6 +448,9 @@ def redeliver_to(
     at: Department | None = department
     while at is not None and at.id not in seen:
         seen.add(at.id)
+        if at.status is DepartmentStatus.CLOSED:
+            at = session.get(Department, at.successor_id) if at.successor_id else None
+            continue
         if mailbox := at.mailbox:
             candidates.append((at, mailbox.value, mailbox))
         if at.backup_email:
