@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from directory.adapters import search
 from directory.adapters.db import Database
 
 
@@ -34,6 +35,8 @@ def upgrade(database: Database, revision: str = "head") -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         connection.commit()
+    if revision == "head":
+        search.bring_up(database)
 
 
 def downgrade(database: Database, revision: str) -> None:

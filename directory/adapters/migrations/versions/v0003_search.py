@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("number", Id, autoincrement=False, nullable=False),
         sa.Column("kind", sa.String(length=1), nullable=False),
         sa.Column("subject", sa.Uuid(), nullable=False),
-        sa.Column("keys", sa.Text(), nullable=False),
+        sa.Column("names", sa.Text(), nullable=False),
         sa.Column("also", sa.Text(), nullable=False),
         sa.Column("sort_en", sa.Text(), nullable=False),
         sa.Column("sort_zh", sa.Text(), nullable=False),
