@@ -12,12 +12,21 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from directory.parts import Parts, assemble
 from directory.settings import Settings, load_settings
-from directory.web import api, dev, enquiry, errors, public, shell
+from directory.web import (
+    api,
+    assets,
+    cards,
+    dev,
+    enquiry,
+    errors,
+    machines,
+    problems,
+    public,
+    shell,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-_KEPT_FOR_EVER_S = 365 * 24 * 3600
 
 
 def create_app(config: Mapping[str, Any] | str | Path | Settings | None = None) -> Flask:
@@ -35,21 +44,20 @@ def app_of(parts: Parts) -> Flask:
     app = Flask(
         "directory",
         template_folder=str(templates_folder()),
-        static_folder=str(Path(__file__).parent / "web" / "static"),
-        static_url_path="/static",
+        static_folder=None,
     )
     app.config.update(
         SECRET_KEY=parts.settings.secret_key[0].get_secret_value(),
         MAX_CONTENT_LENGTH=shell.LARGEST_BODY,
         MAX_FORM_MEMORY_SIZE=shell.LARGEST_BODY,
         MAX_FORM_PARTS=shell.MOST_FIELDS,
-        SEND_FILE_MAX_AGE_DEFAULT=_KEPT_FOR_EVER_S,
         TRUSTED_HOSTS=None,
     )
     app.extensions["directory"] = parts
     shell.install(app)
+    assets.install(app)
     errors.install(app)
-    for blueprint in (public.bp, enquiry.bp, api.bp, dev.bp):
+    for blueprint in (public.bp, cards.bp, machines.bp, problems.bp, enquiry.bp, api.bp, dev.bp):
         app.register_blueprint(blueprint)
     if proxies := parts.settings.site.trusted_proxies:
         app.wsgi_app = BehindProxy(app.wsgi_app, proxies)  # type: ignore[assignment, method-assign]

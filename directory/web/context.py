@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from flask import Response, current_app, g, request
@@ -49,6 +49,8 @@ def language() -> str:
 
 
 LANGUAGE_COOKIE = "directory_lang"
+THEMES = ("light", "dark", "auto")
+THEME_COOKIE = "directory_theme"
 YEAR_S = 365 * 24 * 3600
 
 
@@ -78,6 +80,23 @@ def keep_cookie(response: Response, name: str, value: str, *, seconds: int) -> N
         httponly=True,
         samesite="Lax",
     )
+
+
+def theme() -> str:
+    """The colours this browser was told to keep to: "light", "dark" or "auto"."""
+    chosen = read_cookie(THEME_COOKIE) or "auto"
+    return chosen if chosen in THEMES else "auto"
+
+
+def takes_gzip() -> bool:
+    """Whether the answer may be compressed."""
+    return request.accept_encodings.quality("gzip") > 0
+
+
+def lasts_until(instant: datetime | None) -> None:
+    """Say that what is being made for this request is true only until *instant*."""
+    if instant is not None and instant < g.get("lasts_until", instant + timedelta(1)):
+        g.lasts_until = instant
 
 
 def preferred_language() -> str:

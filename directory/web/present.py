@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from babel import Locale
+from babel.dates import get_timezone_location
 from flask import url_for
 
 from directory.adapters.queries import DepartmentRow, Published
@@ -32,7 +35,7 @@ from directory.domain.values import PhoneNumber, PostalAddress, ServiceNumber
 from directory.domain.when import format_day
 from directory.services.contacts import hours_of, place_of, reply_days_of
 from directory.settings import Settings
-from directory.web.context import SEGMENTS, _, other_language, parts
+from directory.web.context import SEGMENTS, _, lasts_until, other_language, parts
 
 CLOSURES_AHEAD_DAYS = 45
 
@@ -52,7 +55,28 @@ def write_url(language: str, *, topic: str = "", department: str = "") -> str:
     return url_for("enquiry.new", lang=language, topic=topic)
 
 
+def words(text: Mapping[str, str], language: str) -> dict[str, str]:
+    """*text* as the template macro ``said`` takes it.
+
+    ``lang`` is the language it stands in where that is not *language*, else "".
+    """
+    found, written_in = localised(text, language)
+    return {"text": found, "lang": "" if written_in == language else written_in}
+
+
 # Instants
+
+
+def today_in(zone: str, now: datetime) -> date:
+    """The day of *now* in *zone*; what is made with it lasts until that day ends."""
+    lasts_until(next_midnight(zone, now))
+    return now.astimezone(ZoneInfo(zone)).date()
+
+
+def next_midnight(zone: str, now: datetime) -> datetime:
+    """When the day of *now* ends in *zone*."""
+    tomorrow = now.astimezone(ZoneInfo(zone)).date() + timedelta(1)
+    return datetime.combine(tomorrow, time(), ZoneInfo(zone))
 
 
 def moment(instant: datetime, zone: str, place: str, language: str) -> dict[str, str]:
@@ -73,7 +97,15 @@ def place_in_zone(department: Department | None, settings: Settings, language: s
     if department and (place := place_of(department, language)):
         return place
     zone = (department.timezone if department else "") or settings.site.timezone
-    return zone.rpartition("/")[2].replace("_", " ") if "/" in zone else ""
+    return _city(zone, language) if "/" in zone else ""
+
+
+@lru_cache(maxsize=512)
+def _city(zone: str, language: str) -> str:
+    found: str = get_timezone_location(
+        zone, locale=Locale.parse(language, sep="-"), return_city=True
+    )
+    return found.rpartition("/")[2]
 
 
 # Ways to reach a department
@@ -81,43 +113,46 @@ def place_in_zone(department: Department | None, settings: Settings, language: s
 
 def way(point: ContactPoint, language: str, settings: Settings) -> dict[str, Any]:
     """One contact point as a row of "Ways to reach us"."""
-    label = localised(point.label, language)[0] or default_label(point.kind)
+    label = words(point.label, language)
+    note = words(point.note, language)
     shown: dict[str, Any] = {
         "kind": point.kind.value,
-        "label": label,
+        "label": label["text"] or default_label(point.kind),
+        "label_lang": label["lang"],
         "display": "",
         "extension_text": "",
         "national": "",
         "national_region_name": "",
         "uri": "",
         "email": "",
-        "address_lines": [],
+        "website": "",
+        "address": [],
+        "address_lang": "",
         "copy_text": "",
         "languages_text": _languages(point.languages, language),
-        "note": localised(point.note, language)[0],
+        "note": note["text"],
+        "note_lang": note["lang"],
+        "reach": "",
         "map_links": [],
     }
     if point.kind is PointKind.SERVICE:
         number = ServiceNumber(point.value, settings.site.default_country)
-        shown |= {"display": number.digits, "uri": number.uri, "copy_text": number.digits}
-        if not shown["note"]:
-            country = parts().countries[number.region][language]
-            shown["note"] = _("Only from %(country)s", country=country)
+        shown |= {
+            "display": number.digits,
+            "uri": number.uri,
+            "copy_text": number.digits,
+            "reach": _only_from(number.region, language),
+        }
     elif point.kind in PHONE_KINDS:
         shown |= _phone(point, language)
     elif point.kind is PointKind.EMAIL:
         shown |= {"email": point.value, "copy_text": point.value}
-    elif point.kind is PointKind.PHYSICAL:
-        lines = address_lines(point, language)
-        shown |= {
-            "kind": "visiting",
-            "address_lines": lines,
-            "copy_text": "\n".join(lines),
-            "map_links": _maps(point, language),
-        }
-    elif point.kind is PointKind.POSTAL:
-        lines = address_lines(point, language)
-        shown |= {"address_lines": lines, "copy_text": "\n".join(lines)}
+    elif point.kind is PointKind.WEBSITE:
+        # Whatever was stored once: only what leads to a page becomes a link.
+        if point.value.startswith(("http://", "https://")):
+            shown |= {"website": point.value, "copy_text": point.value}
+    else:
+        shown |= _address(point, language)
     return shown
 
 
@@ -137,7 +172,28 @@ def _phone(point: ContactPoint, language: str) -> dict[str, Any]:
         # Nobody should ring a fax by touching it.
         "uri": "" if point.kind is PointKind.FAX else number.uri,
         "copy_text": shown,
+        "reach": _reach(number, language),
     }
+
+
+def _reach(number: PhoneNumber, language: str) -> str:
+    """Who reaches this number, and what it costs, where either is not as usual."""
+    match number.type:
+        case "toll_free" | "shared_cost" | "uan" if number.region == "CN":
+            # 400 and 800 numbers are not connected from abroad.
+            return _only_from("CN", language)
+        case "toll_free" if len(number.region) == 2:
+            country = parts().countries[number.region][language]
+            return _("Free of charge from %(country)s", country=country)
+        case "premium_rate":
+            return _("Calls cost more than usual")
+    return ""
+
+
+def _only_from(region: str, language: str) -> str:
+    if region == "CN":
+        return _("Only from mainland China")
+    return _("Only from %(country)s", country=parts().countries[region][language])
 
 
 def default_label(kind: PointKind) -> str:
@@ -165,22 +221,28 @@ def _languages(tags: Sequence[str], language: str) -> str:
     return _("%(languages)s spoken", languages=" and ".join(said))
 
 
-def address_lines(point: ContactPoint, language: str) -> list[str]:
-    """A postal address as its language and country write it."""
-    return PostalAddress.from_parts(point.address).formatted(language)
+def _address(point: ContactPoint, language: str) -> dict[str, Any]:
+    address = PostalAddress.from_parts(point.address)
+    written_in = address.language_for(language)
+    visiting = point.kind is PointKind.PHYSICAL
+    return {
+        "kind": "visiting" if visiting else "postal",
+        "address": address.pieces(language),
+        "address_lang": "" if written_in == language else written_in,
+        "copy_text": "\n".join(address.compact(language)),
+        "map_links": _maps(address, language) if visiting else [],
+    }
 
 
-def _maps(point: ContactPoint, language: str) -> list[dict[str, str]]:
-    lines = address_lines(point, language)
-    wanted = quote("".join(lines) if language == "zh-Hans" else ", ".join(lines))
+def _maps(address: PostalAddress, language: str) -> list[dict[str, str]]:
     open_street_map = {
         "label": "OpenStreetMap",
-        "url": f"https://www.openstreetmap.org/search?query={wanted}",
+        "url": f"https://www.openstreetmap.org/search?query={quote(address.one_line(language))}",
     }
-    if point.address.get("country") != "CN":
+    if address.country != "CN":
         return [open_street_map]
-    chinese = quote("".join(address_lines(point, "zh-Hans")))
     # Searched by words and not by coordinates, so that no datum (GCJ-02, WGS-84) is to be told.
+    chinese = quote(address.one_line("zh-Hans"))
     amap = {"label": _("Amap"), "url": f"https://www.amap.com/search?query={chinese}"}
     return [amap, open_street_map] if language == "zh-Hans" else [open_street_map, amap]
 
@@ -203,20 +265,22 @@ def open_state(
     if hours is None:
         return None
     state = hours.state_at(now)
+    lasts_until(state.changes_at)
+    lasts_until(next_midnight(hours.timezone, now))
     place = place_in_zone(department, settings, language)
     at = state.changes_at.astimezone(ZoneInfo(hours.timezone)) if state.changes_at else None
+    when = at.isoformat(timespec="minutes") if at else ""
     if state.open:
         text = ""
         if at is not None:
             text = _("until %(time)s in %(place)s", time=f"{at:%H:%M}", place=place)
             if not place:
                 text = _("until %(time)s", time=f"{at:%H:%M}")
-        return {"state": "open", "text": text, "at": at.isoformat() if at else ""}
-    return {
-        "state": "holiday" if state.holiday else "closed",
-        "text": opens_in_words(hours, now, language),
-        "at": at.isoformat() if at else "",
-    }
+        return {"state": "open", "text": text, "at": when}
+    text = opens_in_words(hours, now, language)
+    if text and place:
+        text = _("%(opens)s, %(place)s time", opens=text, place=place)
+    return {"state": "holiday" if state.holiday else "closed", "text": text, "at": when}
 
 
 def hours_table(
@@ -226,7 +290,7 @@ def hours_table(
     hours = hours_of(department, settings=settings)
     if hours is None:
         return None
-    today = now.astimezone(ZoneInfo(hours.timezone)).date()
+    today = today_in(hours.timezone, now)
     place = place_in_zone(department, settings, language)
     offset = utc_offset(hours.timezone, now)
     if language == "zh-Hans":
@@ -251,7 +315,7 @@ def hours_line(department: Department, language: str, now: datetime, settings: S
     hours = hours_of(department, settings=settings)
     if hours is None:
         return ""
-    today = now.astimezone(ZoneInfo(hours.timezone)).date()
+    today = today_in(hours.timezone, now)
     rows = [row for row in plain_week(hours, today, language) if not row.closed]
     place = place_in_zone(department, settings, language)
     offset = utc_offset(hours.timezone, now)
@@ -265,98 +329,48 @@ def hours_line(department: Department, language: str, now: datetime, settings: S
 # Pages
 
 
-def department_view(
-    department: Department,
-    *,
-    language: str,
-    now: datetime,
-    settings: Settings,
-    parents: Iterable[DepartmentRow],
-    children: Iterable[DepartmentRow],
-    topics: Iterable[Topic],
-    slugs: dict[UUID, str] | None = None,
-) -> dict[str, Any]:
-    """The department page."""
-    name, name_language = localised(department.name, language)
-    other = other_language(name_language)
-    checked = _checked(department)
-    stale_before = (now - timedelta(days=settings.verify.warn_after_days)).date()
-    phones = [point for point in department.points if point.kind in PHONE_KINDS]
-    public = department.public_points()
-    return {
-        "slug": department.slug,
-        "name": name,
-        "other_name": department.name.get(other, ""),
-        "other_lang": other,
-        "summary": localised(department.summary, language)[0],
-        "not_here": localised(department.not_here, language)[0],
-        "open": open_state(department, language, now, settings),
-        "reply_days": reply_days_of(department, None, settings=settings),
-        "ways": [
-            way(point, language, settings)
-            for point in public
-            if point.kind is not PointKind.WEBSITE
-        ],
-        "hours": hours_table(department, language, now, settings),
-        "parents": [_link(row, language) for row in parents],
-        "children": [_link(row, language) for row in children],
-        "topics": [
-            {
-                "label": localised(topic.label, language)[0],
-                "url": write_url(language, topic=topic.code),
-            }
-            for topic in topics
-        ],
-        "checked_on": checked,
-        "stale": bool(checked and checked < stale_before),
-        "write_url": write_url(language, department=department.slug),
-        "status": department.status.value,
-        "place": place_of(department, language),
-        "closed": None,
-        "unpublished_phone": bool(phones)
-        and not any(point.kind in PHONE_KINDS for point in public),
-    }
-
-
-def _checked(department: Department) -> date | None:
-    """The oldest date among what is shown: the page is as checked as its least checked value."""
-    dates = [point.verified_at for point in department.public_points()]
-    known = [day.date() for day in dates if day is not None]
-    return min(known) if known and len(known) == len(dates) else None
-
-
-def _link(row: DepartmentRow, language: str) -> dict[str, str]:
+def link_to(row: DepartmentRow, language: str) -> dict[str, str]:
+    """A department as lists name it: its name, and its other name under it."""
     name, named_in = localised(row.name, language)
     other = other_language(named_in)
     return {
         "name": name,
+        "name_lang": "" if named_in == language else named_in,
         "url": department_url(row.slug, language),
         "other_name": row.name.get(other, ""),
         "other_lang": other,
     }
 
 
+def node(
+    row: DepartmentRow, language: str, department: Department | None, settings: Settings
+) -> dict[str, Any]:
+    """A department in a list: with its phone and its sentence, if *department* is at hand."""
+    return {
+        **link_to(row, language),
+        "slug": row.slug,
+        "phone": phone_to_ring(department, language, settings) if department else None,
+        "summary": words(department.summary if department else {}, language),
+        "children": [],
+        "inside": 0,
+        "inside_url": "",
+    }
+
+
 def tree(
     rows: Sequence[DepartmentRow],
     language: str,
-    *,
-    phones: dict[UUID, Any] | None = None,
-    summaries: dict[UUID, str] | None = None,
+    departments: Mapping[UUID, Department],
+    settings: Settings,
 ) -> list[dict[str, Any]]:
     """Rows in reading order as nested nodes."""
     top: list[dict[str, Any]] = []
     path: list[dict[str, Any]] = []
     for row in rows:
-        node: dict[str, Any] = {
-            **_link(row, language),
-            "slug": row.slug,
-            "phone": (phones or {}).get(row.id),
-            "summary": (summaries or {}).get(row.id, ""),
-            "children": [],
-        }
+        made = node(row, language, departments.get(row.id), settings)
         del path[row.depth :]
-        (path[-1]["children"] if path else top).append(node)
-        path.append(node)
+        (path[-1]["children"] if path else top).append(made)
+        path.append(made)
     return top
 
 
@@ -369,12 +383,17 @@ def topic_groups(published: Published, language: str, settings: Settings) -> lis
         department = None
         if target is not None:
             department = published.known(target.slug)
+        label, hint = words(topic.label, language), words(topic.hint, language)
+        name = words(target.name if target else {}, language)
         groups.setdefault(localised(topic.group, language)[0], []).append(
             {
                 "code": topic.code,
-                "label": localised(topic.label, language)[0],
-                "hint": localised(topic.hint, language)[0],
-                "department": localised(target.name, language)[0] if target else "",
+                "label": label["text"],
+                "label_lang": label["lang"],
+                "hint": hint["text"],
+                "hint_lang": hint["lang"],
+                "department": name["text"],
+                "department_lang": name["lang"],
                 "reply_days": reply_days_of(department, topic, settings=settings)
                 if department
                 else settings.sla.target_working_days,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
-from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -24,8 +21,8 @@ from directory.web.context import (
     now,
     other_language,
     parts,
-    read_cookie,
     settings,
+    theme,
 )
 
 CONTENT_SECURITY_POLICY = (
@@ -51,9 +48,6 @@ HEADERS = {
 # to come back whole with its error.
 LARGEST_BODY = 512 * 1024
 MOST_FIELDS = 200
-
-THEMES = ("light", "dark", "auto")
-THEME_COOKIE = "directory_theme"
 
 
 class Language(BaseConverter):
@@ -82,7 +76,6 @@ def install(app: Flask) -> None:
     )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals["asset"] = asset_url
     app.jinja_env.globals["url"] = url_for
 
 
@@ -162,7 +155,11 @@ def _context() -> dict[str, Any]:
             "tagline": _("Contact the institute"),
             "desk": desk(tag),
         },
-        "footer": {"icp": site.footer.icp, "police": site.footer.police, "security_url": ""},
+        "footer": {
+            "icp": site.footer.icp,
+            "police": site.footer.police,
+            "security_url": url_for("machines.security"),
+        },
         "errors": [],
     }
 
@@ -179,7 +176,8 @@ def desk(tag: str) -> dict[str, Any] | None:
         with db().reading() as session:
             published = parts().published(session, now())
         department = published.known(published.desk)
-        day = now().date()
+        zone = (department.timezone if department else "") or settings().site.timezone
+        day = present.today_in(zone, now())
         if kept.get(("desk", tag), (None,))[0] != (published.key, day):
             block = present.desk(department, language=tag, now=now(), settings=settings())
             kept["desk", tag] = ((published.key, day), block)
@@ -212,13 +210,14 @@ def path_in(tag: str) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
-def public_links() -> dict[str, Any]:
+def public_links(query: str = "") -> dict[str, Any]:
     """Canonical address and alternates of a page that search engines may keep."""
     base = settings().site.base_url
     assert request.endpoint is not None and request.view_args is not None
 
     def address(tag: str) -> str:
-        return base + url_for(str(request.endpoint), **{**(request.view_args or {}), "lang": tag})
+        path = url_for(str(request.endpoint), **{**(request.view_args or {}), "lang": tag})
+        return f"{base}{path}?{query}" if query else base + path
 
     default = settings().site.languages[0]
     return {
@@ -237,25 +236,6 @@ def link_headers(response: Response, links: dict[str, Any]) -> Response:
             "Link", f'<{alternate["url"]}>; rel="alternate"; hreflang="{alternate["lang"]}"'
         )
     return response
-
-
-def theme() -> str:
-    chosen = read_cookie(THEME_COOKIE) or "auto"
-    return chosen if chosen in THEMES else "auto"
-
-
-# Static files
-
-
-@cache
-def _digest(name: str) -> str:
-    content = (files("directory.web") / "static" / name).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:12]
-
-
-def asset_url(name: str) -> str:
-    """The address of a static file, changing with its content so that it can be kept for ever."""
-    return url_for("static", filename=name, v=_digest(name))
 
 
 def own_path(target: str) -> str:
