@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -417,9 +418,6 @@ challenges = sa.Table(
     sa.Column("answer", sa.String(16), nullable=False),
 )
 
-registry = orm.registry(metadata=metadata)
-
-
 # Mailboxes that wrote that they want no more questions of ours, in small letters. Enquiries still
 # go there: those are their work.
 objections = sa.Table(
@@ -429,6 +427,9 @@ objections = sa.Table(
     sa.Column("at", Utc, nullable=False),
     sa.Column("how", sa.String(16), nullable=False),
 )
+
+registry = orm.registry(metadata=metadata)
+
 
 def _map() -> None:
     registry.map_imperatively(
@@ -520,7 +521,12 @@ def _count_change(session: Session, *_: Any) -> None:
     touched = any(isinstance(it, kinds) for it in (*session.new, *session.deleted)) or any(
         isinstance(it, kinds) and session.is_modified(it) for it in session.dirty
     )
-    if touched and not session.info.get("directory_changed"):
+    if touched:
+        _raise_version(session)
+
+
+def _raise_version(session: Session) -> None:
+    if not session.info.get("directory_changed"):
         session.info["directory_changed"] = True
         session.execute(
             sa.update(directory_version).values(version=directory_version.c.version + 1)
@@ -547,6 +553,19 @@ def _before(record: object, attribute: str) -> Any:
 def _note(session: Session, kind: str, *ids: Any) -> None:
     changed = session.info.setdefault("to_index", {"departments": set(), "topics": set()})
     changed[kind].update(id for id in ids if id is not None)
+
+
+def note_written(
+    session: Session, departments: Iterable[UUID] = (), topics: Iterable[UUID] = ()
+) -> None:
+    """Say which records were written on the session's connection, without its objects.
+
+    What the session does by itself for objects, this does for rows: the directory's version is
+    raised and the index brought in step, in the same transaction.
+    """
+    _note(session, "departments", *departments)
+    _note(session, "topics", *topics)
+    _raise_version(session)
 
 
 @sa.event.listens_for(Session, "do_orm_execute")
@@ -595,6 +614,12 @@ class Database:
         self.write_wait_s = write_wait_s
         self.engine = self._engine()
         self._reading = self.engine.execution_options(reading=True)
+        if not self.is_sqlite:
+            # As SQLite has it by nature: one state for the whole look. Said with BEGIN, so that
+            # it costs no question of its own.
+            self._reading = self._reading.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
 
     @property
     def is_sqlite(self) -> bool:
@@ -614,12 +639,6 @@ class Database:
             self.url,
             json_serializer=_dump_json,
             pool_pre_ping=True,
-        if not self.is_sqlite:
-            # As SQLite has it by nature: one state for the whole look. Said with BEGIN, so that
-            # it costs no question of its own.
-            self._reading = self._reading.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
             connect_args={"connect_timeout": 5},
         )
         sa.event.listen(engine, "begin", self._begin_postgresql)
@@ -673,6 +692,11 @@ class Database:
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
             session.rollback()
             raise Unavailable(type(error.__cause__ or error).__name__) from error
+        except orm.exc.StaleDataError as error:
+            session.rollback()
+            raise Conflict(
+                "Somebody else changed this record meanwhile; look at it again"
+            ) from error
         except BaseException:
             session.rollback()
             raise
@@ -692,11 +716,6 @@ class Database:
 
     def dispose(self) -> None:
         """Close every connection; the next use opens new ones. Needed before a fork."""
-        except orm.exc.StaleDataError as error:
-            session.rollback()
-            raise Conflict(
-                "Somebody else changed this record meanwhile; look at it again"
-            ) from error
         self.engine.dispose()
 
 

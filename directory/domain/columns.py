@@ -499,7 +499,8 @@ def _set_points(
         # Kept with its history, and shown nowhere any more.
         point.state = PointState.RETIRED
     for number in sorted(wanted):
-        _set_point(department, placed, Slot(internal, kind, number, ""), wanted[number], values)
+        slot = Slot(internal, kind, number, "")
+        _set_point(department, placed, slot, wanted[number], values, region)
     _keep_order([placed[number] for number in sorted(placed)])
 
 
@@ -558,6 +559,7 @@ def _set_point(
     slot: Slot,
     details: Mapping[str, str | None],
     values: Mapping[int, _Value],
+    region: str,
 ) -> None:
     def column(detail: str) -> str:
         return Slot(slot.internal, slot.kind, slot.number, detail).column
@@ -574,7 +576,7 @@ def _set_point(
         department.points.append(point)
         placed[slot.number] = point
     if slot.kind in ADDRESS_KINDS:
-        _set_address(point, slot, details)
+        _set_address(point, slot, details, region)
     elif (value := values.get(slot.number)) is not None:
         same = point.value == value.text
         extension = value.extension or (point.extension if same else "")
@@ -614,7 +616,9 @@ def _keep_order(points: Sequence[ContactPoint]) -> None:
             point.position = position
 
 
-def _set_address(point: ContactPoint, slot: Slot, details: Mapping[str, str | None]) -> None:
+def _set_address(
+    point: ContactPoint, slot: Slot, details: Mapping[str, str | None], region: str
+) -> None:
     address = dict(point.address)
     for detail, text in details.items():
         if detail not in _PARTS:
@@ -635,6 +639,7 @@ def _set_address(point: ContactPoint, slot: Slot, details: Mapping[str, str | No
     if not any(address.values()):
         point.state = PointState.RETIRED
         return
+    address.setdefault("country", region)
     column = Slot(slot.internal, slot.kind, slot.number, "country").column
     try:
         read = PostalAddress.from_parts(address).to_parts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from uuid import UUID
@@ -9,10 +10,25 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from directory.adapters.db import departments, topics
-from directory.adapters.queries import current_rules, department_by_slug, parent_ids
+from directory.adapters.db import departments, slug_history, topics
+from directory.adapters.queries import (
+    current_rules,
+    department_by_slug,
+    department_ever_called,
+    events_of,
+    parent_ids,
+)
 from directory.domain.calendars import WorkingCalendar
+from directory.domain.columns import (
+    CellInvalid,
+    Cells,
+    columns_of,
+    is_column,
+    set_columns,
+    typed_cells,
+)
 from directory.domain.contacts import (
+    ContactPoint,
     Department,
     DepartmentStatus,
     PointKind,
@@ -20,12 +36,18 @@ from directory.domain.contacts import (
     check_tree,
     localised,
 )
-from directory.domain.errors import Conflict, InvalidValue
+from directory.domain.enquiry import Event
+from directory.domain.errors import Conflict, InvalidValue, NotFound
 from directory.domain.hours import Closure, OpeningHours
 from directory.domain.values import Slug
-from directory.domain.columns import CellInvalid, columns_of, set_columns, typed_cells
 from directory.services.history import record
 from directory.settings import Settings
+
+# What changed, as column: (before, after).
+Changes = dict[str, tuple[str, str]]
+
+# Columns that are not set by themselves: a whole use-case does it, or they never change.
+_NOT_CELLS = frozenset({"id", "status", "successor", "topics"})
 
 
 @lru_cache(maxsize=64)
@@ -84,6 +106,14 @@ def place_of(department: Department, language: str) -> str:
     return ""
 
 
+def language_of(department: Department, settings: Settings) -> str:
+    """The language a department reads its mail in: its first, if the service has it."""
+    for language in department.languages:
+        if language in settings.site.languages:
+            return language
+    return settings.site.languages[0]
+
+
 # Changes
 
 
@@ -104,13 +134,14 @@ def add_department(
     slug = str(Slug.parse(slug))
     _refuse_taken(session, slug)
     department = Department(slug=slug, name={}, created_at=now, updated_at=now)
-    _take_cells(session, department, cells, settings=settings, now=now)
+    _take_cells(session, department, typed_cells(cells), settings=settings, now=now)
     if not department.name:
         raise CellInvalid("name_en", InvalidValue("department.no_name"))
+    _have_asked(department, known=set(), now=now)
     session.add(department)
     record(
         session,
-        f"department:{department.id}",
+        about_department(department),
         "added",
         now=now,
         by=by,
@@ -124,48 +155,183 @@ def add_department(
 def amend_department(
     session: Session,
     slug: str,
-    cells: dict[str, str],
+    cells: Mapping[str, str],
     *,
     settings: Settings,
     now: datetime,
     by: str,
     reason: str = "",
-) -> dict[str, tuple[str, str]]:
+) -> Changes:
     """Put *cells* into the department *slug*; what changed, as column: (before, after).
 
-    An empty cell leaves as is, "-" clears. Raises NotFound, InvalidValue "slug.taken" or
-    "parent.cycle", Conflict where the desk would lose its only mailbox, and the errors of
-    set_columns.
+    An empty cell leaves as is, "-" clears. A new slug leaves the old one leading to it; a new
+    mailbox is due to be asked, and the mailbox that loses the department's enquiries is told, as
+    is the one that gets them. Raises NotFound, InvalidValue "slug.taken" or "parent.cycle",
+    Conflict where the desk would lose its only mailbox, and the errors of set_columns.
     """
     department = department_by_slug(session, slug)
+    return _change(
+        session,
+        department,
+        typed_cells(cells),
+        "amended",
+        settings=settings,
+        now=now,
+        by=by,
+        reason=reason,
+    )
+
+
+def restore_department(
+    session: Session,
+    slug: str,
+    event_id: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str = "",
+) -> Changes:
+    """Put *slug* back to what it was right after the event *event_id*; what that changed.
+
+    A new revision like any other: history is never rewritten, and a restore can be restored. A
+    department closed since is open again, with those of its topics that still are where they
+    went. Raises NotFound for the event; InvalidValue "slug.taken" where another has its name of
+    then; Conflict where it was closed then.
+    """
+    department = department_by_slug(session, slug)
+    history = events_of(session, about_department(department))
+    place = next((n for n, event in enumerate(history) if event.id == event_id), None)
+    if place is None:
+        raise NotFound(f"“{slug}” has no event {event_id}")
+    wanted = columns_of(department, slugs=slugs(session))
+    present = dict(wanted)
+    closings: list[Event] = []
+    for event in reversed(history[place + 1 :]):
+        for column in (event.before | event.after).keys() - {"topics"}:
+            if is_column(column):
+                wanted[column] = str(event.before.get(column, ""))
+        if event.type == "closed":
+            closings.append(event)
+    if wanted["status"] != present["status"]:
+        if wanted["status"] != DepartmentStatus.ACTIVE:
+            raise Conflict(f"“{slug}” was closed then; close it with a successor instead")
+        _reopen(session, department, closings[0] if closings else None)
+    cells = {
+        column: wanted.get(column) or None
+        for column in wanted.keys() | present.keys()
+        if wanted.get(column, "") != present.get(column, "") and column not in _NOT_CELLS
+    }
+    return _change(
+        session,
+        department,
+        cells,
+        "restored",
+        settings=settings,
+        now=now,
+        by=by,
+        reason=reason,
+        before=present,
+    )
+
+
+def _reopen(session: Session, department: Department, closing: Event | None) -> None:
+    heir_id = department.successor_id
+    department.status, department.successor_id = DepartmentStatus.ACTIVE, None
+    codes = closing.after.get("topics", []) if closing else []
+    for topic in session.scalars(sa.select(Topic).where(topics.c.code.in_(codes))):
+        if topic.department_id == heir_id:
+            topic.department_id = department.id
+
+
+def _change(
+    session: Session,
+    department: Department,
+    cells: Cells,
+    type: str,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str,
+    before: Mapping[str, str] | None = None,
+) -> Changes:
+    """The one way a department's columns change: checked, recorded, and those concerned told.
+
+    *before* is what its columns were, where the caller changed some already.
+    """
     names = slugs(session)
-    before = columns_of(department, slugs=names)
-    if (renamed := cells.get("slug", slug)) != slug:
-        _refuse_taken(session, renamed)
+    if before is None:
+        before = columns_of(department, slugs=names)
+    slug, mailbox = department.slug, department.mailbox
+    was_sent_to = mailbox.value if mailbox else ""
+    known = {(point.id, point.value) for point in department.points}
+    if renamed := cells.get("slug"):
+        _refuse_taken(session, str(Slug.parse(renamed)), by=department)
     _take_cells(session, department, cells, settings=settings, now=now)
-    after = columns_of(department, slugs=names | {department.id: department.slug})
+    if department.slug != slug:
+        _keep_slug(session, department, slug, now)
     if slug == settings.site.desk:
         if department.slug != slug:
             raise Conflict(f"“{slug}” is the desk ([site] desk) and keeps its name")
         if department.mailbox is None:
             raise Conflict("The desk needs a mailbox: it receives what no rule does")
+    after = columns_of(department, slugs=names | {department.id: department.slug})
     changed = {
         column: (before.get(column, ""), after.get(column, ""))
         for column in [*before, *(column for column in after if column not in before)]
         if before.get(column, "") != after.get(column, "")
     }
     if changed:
+        _have_asked(department, known=known, now=now)
         record(
             session,
-            f"department:{department.id}",
-            "amended",
+            about_department(department),
+            type,
             now=now,
             by=by,
             note=reason,
             before={column: old for column, (old, _) in changed.items()},
             after={column: new for column, (_, new) in changed.items()},
         )
+        _tell(
+            session,
+            department,
+            was_sent_to,
+            department.mailbox,
+            settings=settings,
+            now=now,
+            by=by,
+            reason=reason,
+        )
     return changed
+
+
+def _have_asked(department: Department, *, known: set[tuple[UUID, str]], now: datetime) -> None:
+    """Let the mailboxes that are new since *known* be asked at the next occasion."""
+    for point in department.points:
+        new = (point.id, point.value) not in known
+        if point.kind is PointKind.EMAIL and point.live and new:
+            point.due_at = now
+
+
+def _tell(
+    session: Session,
+    department: Department,
+    before: str,
+    after: ContactPoint | None,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str,
+) -> None:
+    # What letters say stands in this module, and so they import it.
+    from directory.services.letters import Letters
+
+    Letters(session, settings, now=now).change_notices(
+        department, before=before, after=after.value if after else "", by=by, reason=reason
+    )
 
 
 def close_department(
@@ -185,6 +351,51 @@ def close_department(
     """
     department = department_by_slug(session, slug)
     heir = department_by_slug(session, successor)
+    check_closing(session, department, heir, settings=settings, now=now)
+    mailbox = department.mailbox
+    department.status = DepartmentStatus.CLOSED
+    department.successor_id = heir.id
+    department.updated_at = now
+    moved = list(session.scalars(sa.select(Topic).where(topics.c.department_id == department.id)))
+    for topic in moved:
+        topic.department_id = heir.id
+    for other in session.scalars(
+        sa.select(Department).where(departments.c.deputy_id == department.id)
+    ):
+        other.deputy_id = heir.id if other.id != heir.id else None
+    record(
+        session,
+        about_department(department),
+        "closed",
+        now=now,
+        by=by,
+        note=reason,
+        before={"status": "active"},
+        after={
+            "status": "closed",
+            "successor": heir.slug,
+            "topics": [topic.code for topic in moved],
+        },
+    )
+    if mailbox is not None:
+        _tell(
+            session,
+            department,
+            mailbox.value,
+            heir.mailbox,
+            settings=settings,
+            now=now,
+            by=by,
+            reason=reason,
+        )
+    return department
+
+
+def check_closing(
+    session: Session, department: Department, heir: Department, *, settings: Settings, now: datetime
+) -> None:
+    """Raise Conflict where *department* cannot be closed, or *heir* cannot take over."""
+    slug, successor = department.slug, heir.slug
     if slug == settings.site.desk:
         raise Conflict(f"“{slug}” is the desk: it receives what no rule does and cannot be closed")
     if heir.id == department.id or heir.status is not DepartmentStatus.ACTIVE:
@@ -198,31 +409,6 @@ def close_department(
         raise Conflict(
             f"Rules send enquiries to “{slug}”: {', '.join(naming)}. Publish them without it first"
         )
-    department.status = DepartmentStatus.CLOSED
-    department.successor_id = heir.id
-    department.updated_at = now
-    moved = list(session.scalars(sa.select(Topic).where(topics.c.department_id == department.id)))
-    for topic in moved:
-        topic.department_id = heir.id
-    for other in session.scalars(
-        sa.select(Department).where(departments.c.deputy_id == department.id)
-    ):
-        other.deputy_id = heir.id if other.id != heir.id else None
-    record(
-        session,
-        f"department:{department.id}",
-        "closed",
-        now=now,
-        by=by,
-        note=reason,
-        before={"status": "active"},
-        after={
-            "status": "closed",
-            "successor": heir.slug,
-            "topics": [topic.code for topic in moved],
-        },
-    )
-    return department
 
 
 def slugs(session: Session) -> dict[UUID, str]:
@@ -231,25 +417,42 @@ def slugs(session: Session) -> dict[UUID, str]:
     return {row.id: row.slug for row in rows}
 
 
-def _refuse_taken(session: Session, slug: str) -> None:
-    holder = session.scalar(sa.select(Department).where(departments.c.slug == slug))
-    if holder is not None:
+def about_department(department: Department) -> str:
+    """The subject under which a department's events stand."""
+    return f"department:{department.id}"
+
+
+def _refuse_taken(session: Session, slug: str, *, by: Department | None = None) -> None:
+    """Refuse a slug that another than *by* has, or had: its old addresses still lead there."""
+    try:
+        holder = department_ever_called(session, slug)
+    except NotFound:
+        return
+    if by is None or holder.id != by.id:
         raise InvalidValue("slug.taken", slug=slug, dept=localised(holder.name, "en")[0])
+
+
+def _keep_slug(session: Session, department: Department, old: str, now: datetime) -> None:
+    """Let the slug *old* lead to where *department* is from now on."""
+    both = (old, department.slug)
+    session.execute(sa.delete(slug_history).where(slug_history.c.slug.in_(both)))
+    kept = {"slug": old, "department_id": department.id, "until": now}
+    session.execute(sa.insert(slug_history).values(kept))
 
 
 def _take_cells(
     session: Session,
     department: Department,
-    cells: dict[str, str],
+    cells: Cells,
     *,
     settings: Settings,
     now: datetime,
 ) -> None:
     set_columns(
         department,
-        typed_cells(cells),
+        cells,
         region=settings.site.default_country,
-        find=lambda slug: department_by_slug(session, slug).id,
+        find=lambda slug: department_ever_called(session, slug).id,
         now=now,
     )
     check_tree(department, department.parent_id, parent_ids(session))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -81,3 +83,58 @@ def digest(event: Event) -> str:
 def _last(session: Session, subject: str) -> tuple[int, str]:
     found = session.execute(_LAST, {"subject": subject}).first()
     return (found.id, found.digest) if found else (0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What :func:`record_all` is to add to a subject's history."""
+
+    subject: str
+    type: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    first: bool = False
+
+
+def record_all(
+    session: Session, happenings: Sequence[Happening], *, now: datetime, by: str, note: str
+) -> None:
+    """:func:`record` for some hundred subjects at once, each of them once, in two statements.
+
+    *now* may differ by milliseconds from one call to the next, so that their ids do not meet.
+    """
+    session.flush()
+    known = [it.subject for it in happenings if not it.first]
+    last: dict[str, tuple[int, str]] = {}
+    if known:
+        newest = (
+            sa.select(sa.func.max(events.c.id))
+            .where(events.c.subject.in_(known))
+            .group_by(events.c.subject)
+        )
+        columns = (events.c.subject, events.c.id, events.c.digest)
+        for row in session.execute(sa.select(*columns).where(events.c.id.in_(newest))):
+            last[row.subject] = (row.id, row.digest)
+    taken: set[int] = set()
+    rows = []
+    for it in happenings:
+        last_id, previous = last.get(it.subject, (0, ""))
+        id = max(new_id(now), last_id + 1)
+        while id in taken:
+            id += 1
+        taken.add(id)
+        event = Event(
+            id=id,
+            at=now,
+            subject=it.subject,
+            type=it.type,
+            by=by,
+            note=note,
+            before=it.before,
+            after=it.after,
+            previous=previous,
+        )
+        rows.append({c.name: getattr(event, c.name) for c in events.c if c.name != "digest"})
+        rows[-1]["digest"] = digest(event)
+    if rows:
+        session.connection().execute(sa.insert(events), rows)

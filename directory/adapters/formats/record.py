@@ -56,8 +56,9 @@ class Row:
     record. ``cells`` has None for what is to be cleared. ``whole`` names, for each kind of
     contact point that the record lists completely, the details it gives of each: what it does
     not list is no longer there. ``kind`` is "department", "topic" or "rules"; the last two keep
-    their values as they stand in a seed file in ``values``. ``problem`` is what makes the record
-    unreadable, with the column and text it is about.
+    their values as they stand in a seed file in ``values``, a department what it has no columns
+    for. ``by_value`` asks to match it by its numbers and mailboxes. ``problem`` is what makes the
+    record unreadable, with the column and text it is about.
     """
 
     number: int
@@ -65,6 +66,7 @@ class Row:
     whole: Mapping[str, frozenset[str]] = field(default_factory=dict)
     kind: str = "department"
     values: Any = None
+    by_value: bool = False
     problem: tuple[str, str, InvalidValue] | None = None
 
 

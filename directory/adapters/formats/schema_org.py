@@ -60,7 +60,7 @@ def institute(entries: Iterable[Entry], site: Site, language: str) -> Iterator[s
         "name": localised(site.name, language)[0],
         "url": f"{site.base_url}/{language.lower()}/",
     }
-    yield json.dumps(head, ensure_ascii=False)[:-1] + ', "department": ['
+    yield safe_json(head)[:-1] + ', "department": ['
     for number, entry in enumerate(entries):
         value = organization(entry, site, language, context=False)
         yield ("," if number else "") + "\n" + safe_json(value)

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import IO, Any, Final, Literal
 from uuid import UUID
 
-from directory import __version__
 from directory.adapters.formats.documents import json_items
 from directory.adapters.formats.encodings import encoding_of, text_of
 from directory.adapters.formats.record import Entry, Reading, Row, Site, language_of
@@ -93,7 +92,7 @@ def card_of(
     four = version == "4.0"
     card = [
         Property("VERSION", [[version]]),
-        Property("PRODID", [[f"-//Contact Directory//{__version__}//EN"]]),
+        Property("PRODID", [["-//Contact Directory//EN"]]),
         Property("UID", [[f"urn:uuid:{found.id}"]]),
         Property("SOURCE", [[f"{site.page(found.slug)}.vcf"]]),
     ]
