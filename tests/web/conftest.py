@@ -1,0 +1,41 @@
+"""The pages, asked as a browser asks, around the small institution of tests/builders.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from directory.app import app_of
+from directory.parts import Parts
+from tests.builders import SetClock, parts_for, plant_office
+from tests.web.pages import SITE
+
+
+@pytest.fixture
+def client(office: Parts) -> FlaskClient:
+    """A browser of its own, on each database."""
+    return client_of(office)
+
+
+def client_of(parts: Parts) -> FlaskClient:
+    made = app_of(parts).test_client()
+    made.environ_base["HTTP_HOST"] = SITE
+    return made
+
+
+@pytest.fixture
+def quick_office(sqlite_url: str, tmp_path: Path, clock: SetClock) -> Iterator[Parts]:
+    """On SQLite alone, for what no database has a say in."""
+    parts = parts_for(tmp_path, sqlite_url, clock)
+    with parts.db.writing() as session:
+        plant_office(session)
+    yield parts
+    parts.let_go()
+
+
+@pytest.fixture
+def quick(quick_office: Parts) -> FlaskClient:
+    return client_of(quick_office)
