@@ -78,9 +78,11 @@ class Worker:
         swept = sent = time.monotonic()
         while not self._stopping.is_set():
             try:
-                if self.send_due(self._parts.now()).processed:
+                processed = self.send_due(self._parts.now()).processed
+                if processed:
                     sent = time.monotonic()
-                    continue
+                if processed >= BATCH:
+                    continue  # else nothing more was due, and whatever came since has rung
                 if time.monotonic() - swept >= self._times.sweep_s:
                     self._sweep()
                     swept = time.monotonic()

@@ -13,12 +13,51 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, undefer
 
-from directory.adapters.db import deliveries
+from directory.adapters.db import UNSETTLED, deliveries
 from directory.domain.delivery import Delivery, DeliveryState, farthest_due
 
 _QUEUED = deliveries.c.state == DeliveryState.QUEUED
 _DEFERRED = deliveries.c.state == DeliveryState.DEFERRED
 _SENDING = deliveries.c.state == DeliveryState.SENDING
+_due, _lease_until = deliveries.c.due_at, deliveries.c.lease_until
+
+# What may be claimed, in this order. Put together once, as all statements a worker repeats.
+_CLAIMABLE = tuple(
+    sa.select(Delivery)
+    .where(state, UNSETTLED, ready)
+    .order_by(_due)
+    .limit(sa.bindparam("room"))
+    .options(undefer(Delivery.content))  # type: ignore[arg-type]
+    # Another worker's claim in progress is passed by, not waited for. (SQLite, which has one
+    # writer at a time, knows no such clause and needs none.)
+    .with_for_update(skip_locked=True)
+    for state, ready in (
+        (_QUEUED, sa.true()),
+        (_DEFERRED, sa.or_(_due <= sa.bindparam("due_by"), _due > sa.bindparam("far"))),
+        (
+            _SENDING,
+            sa.or_(_lease_until <= sa.bindparam("now"), _lease_until > sa.bindparam("far_lease")),
+        ),
+    )
+)
+_OWNER = sa.select(deliveries.c.lease_owner).where(
+    deliveries.c.id == sa.bindparam("delivery_id"), _SENDING
+)
+_LOCKED = (
+    sa.select(Delivery)
+    .where(deliveries.c.id == sa.bindparam("delivery_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_KEEP_CONTENT = (
+    sa.update(deliveries)
+    .where(
+        deliveries.c.id == sa.bindparam("delivery_id"),
+        deliveries.c.lease_owner == sa.bindparam("owner"),
+    )
+    .values(content=sa.bindparam("bytes"))
+)
+_NEXT_DUE = sa.select(sa.func.min(_due)).where(_DEFERRED, UNSETTLED)
 
 
 def claim_due(
@@ -40,28 +79,18 @@ def claim_due(
     wait can reach was written before the clock went back, and counts as past. *only* restricts
     to some ids; *tried_before* leaves out what was put off after that instant.
     """
-    far = farthest_due(now, backoff_s, jitter)
-    due = deliveries.c.due_at
-    lapsed = sa.or_(deliveries.c.lease_until <= now, deliveries.c.lease_until > now + 2 * lease)
-    waits_over = sa.or_(due <= (tried_before or now), due > far)
+    instants = {
+        "due_by": tried_before or now,
+        "far": farthest_due(now, backoff_s, jitter),
+        "now": now,
+        "far_lease": now + 2 * lease,
+    }
     claimed: list[Delivery] = []
-    for state, ready in ((_QUEUED, sa.true()), (_DEFERRED, waits_over), (_SENDING, lapsed)):
-        room = limit - len(claimed)
-        if room <= 0:
+    for claimable in _CLAIMABLE:
+        if len(claimed) >= limit:
             break
-        wanted = (
-            sa.select(Delivery)
-            .where(state, ready)
-            .order_by(due)
-            .limit(room)
-            .options(undefer(Delivery.content))  # type: ignore[arg-type]
-            # Another worker's claim in progress is passed by, not waited for. (SQLite, which has
-            # one writer at a time, knows no such clause and needs none.)
-            .with_for_update(skip_locked=True)
-        )
-        if only is not None:
-            wanted = wanted.where(deliveries.c.id.in_(only))
-        claimed.extend(session.scalars(wanted))
+        wanted = claimable if only is None else claimable.where(deliveries.c.id.in_(only))
+        claimed.extend(session.scalars(wanted, instants | {"room": limit - len(claimed)}))
     for delivery in claimed:
         delivery.claimed(owner, now + lease)
     return claimed
@@ -78,25 +107,19 @@ def renew(session: Session, ids: Iterable[int], *, owner: str, until: datetime) 
 
 def still_held(session: Session, delivery_id: int, *, owner: str) -> bool:
     """Whether *owner*'s claim on one delivery still stands, asked just before DATA."""
-    found = session.scalar(
-        sa.select(deliveries.c.lease_owner).where(deliveries.c.id == delivery_id, _SENDING)
-    )
-    return found == owner
+    return session.scalar(_OWNER, {"delivery_id": delivery_id}) == owner
 
 
 def keep_content(session: Session, contents: dict[int, bytes], *, owner: str) -> None:
     """Store composed bytes before the first try, so that every try sends the same."""
-    for delivery_id, content in contents.items():
-        session.execute(
-            sa.update(deliveries)
-            .where(deliveries.c.id == delivery_id, deliveries.c.lease_owner == owner)
-            .values(content=content)
-        )
+    kept = [{"delivery_id": id, "owner": owner, "bytes": it} for id, it in contents.items()]
+    if kept:
+        session.connection().execute(_KEEP_CONTENT, kept)
 
 
 def held(session: Session, delivery_id: int, *, owner: str) -> Delivery | None:
     """The delivery, locked to record a result, if *owner*'s claim still stands."""
-    delivery = session.get(Delivery, delivery_id, with_for_update=True)
+    delivery = session.scalar(_LOCKED, {"delivery_id": delivery_id})
     return delivery if delivery is not None and delivery.held_by(owner) else None
 
 
@@ -109,7 +132,5 @@ def put_back(session: Session, ids: Iterable[int], *, owner: str, now: datetime)
 
 def next_due(session: Session) -> datetime | None:
     """When the next wait ends; None when nothing waits."""
-    found: datetime | None = session.scalar(
-        sa.select(sa.func.min(deliveries.c.due_at)).where(_DEFERRED)
-    )
+    found: datetime | None = session.scalar(_NEXT_DUE)
     return found

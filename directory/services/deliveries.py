@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
+from directory.adapters.db import enquiries, store
 from directory.adapters.links import Signer
 from directory.adapters.queries import Published, deliveries_of
 from directory.domain.delivery import Attempt, Delivery, DeliveryKind, DeliveryState, retry_delay
@@ -25,11 +27,18 @@ from directory.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_FOR_UPDATE = (
+    sa.select(Enquiry)
+    .where(enquiries.c.id == sa.bindparam("enquiry_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
 
 def record_accepted(session: Session, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
     """The mail server took *delivery*; a department's enquiry is with it from now on."""
     attempt.id = new_id(now)
-    session.add(attempt)
+    store(session, attempt)
     delivery.succeeded(now, f"{attempt.code} {attempt.text}".strip())
     if delivery.kind is not DeliveryKind.ROUTED or delivery.enquiry_id is None:
         return
@@ -65,7 +74,7 @@ def record_failure(
     recorded.
     """
     attempt.id = new_id(now)
-    session.add(attempt)
+    store(session, attempt)
     times = settings.delivery
     if isinstance(failure, OurFailure):
         log.error("mail.refused_us", stage=failure.stage, code=failure.code, server=attempt.server)
@@ -137,7 +146,7 @@ def _locked(session: Session, enquiry_id: int) -> Enquiry:
 
     Its two mails may have news at the same moment, and both write its state and its history.
     """
-    return session.get_one(Enquiry, enquiry_id, with_for_update=True)
+    return session.scalars(_FOR_UPDATE, {"enquiry_id": enquiry_id}).one()
 
 
 def _after_giving_up(
