@@ -1,0 +1,1 @@
+"""What is measured, each against a named alternative in the same run. See README.md."""
