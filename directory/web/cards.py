@@ -16,10 +16,10 @@ from directory.adapters.formats.documents import entry_json
 from directory.adapters.formats.schema_org import institute, organization, safe_json
 from directory.adapters.formats.vcard import Version, card_of, jcard_of, write_card
 from directory.adapters.qr import qr_code, small_card, svg_file
-from directory.adapters.queries import DepartmentRow, department_by_slug, parents_of
-from directory.domain.contacts import Department, DepartmentStatus, Topic, localised
-from directory.services.contacts import hours_of, reply_days_of
-from directory.web.context import db, lasts_until, now, parts, settings
+from directory.adapters.queries import department_by_slug
+from directory.domain.contacts import Department, DepartmentStatus, localised
+from directory.services.exports import entry_of, site_of
+from directory.web.context import db, lasts_until, now, settings
 from directory.web.department_page import successor_of
 from directory.web.fragments import kept
 
@@ -30,27 +30,7 @@ VERSIONS: Final[dict[str, Version]] = {"3.0": "3.0", "4.0": "4.0"}
 
 def site_now() -> Site:
     """What files say of this installation, at the time of this request."""
-    site = settings().site
-    return Site(
-        base_url=site.base_url,
-        name=site.name,
-        timezone=site.timezone,
-        default_country=site.default_country,
-        now=now(),
-    )
-
-
-def entry_of(
-    department: Department, parents: Sequence[DepartmentRow], topics: Sequence[Topic]
-) -> Entry:
-    """*department* with what files say beside it, only what is public."""
-    return Entry(
-        department,
-        parent=parents[-1].slug if parents else "",
-        topics=tuple(topics),
-        hours=hours_of(department, settings=settings()),
-        reply_days=reply_days_of(department, None, settings=settings()),
-    )
+    return site_of(settings(), now())
 
 
 # In the page itself
@@ -72,7 +52,7 @@ def department_data(entry: Entry, language: str) -> Markup:
     return Markup(safe_json(value))  # noqa: S704 (nothing in it can end the element)
 
 
-def home_data(desk: Department | None, tree: Sequence[dict[str, Any]], language: str) -> Markup:
+def home_data(desk: Entry | None, tree: Sequence[dict[str, Any]], language: str) -> Markup:
     """The institution: how it is reached, and its departments at the top."""
     site = site_now()
     value = json.loads("".join(institute([], site, language)))
@@ -80,7 +60,7 @@ def home_data(desk: Department | None, tree: Sequence[dict[str, Any]], language:
     if others:
         value["alternateName"] = others
     if desk is not None:
-        known = organization(entry_of(desk, [], []), site, language, context=False)
+        known = organization(desk, site, language, context=False)
         value |= {
             key: known[key] for key in ("contactPoint", "address", "location") if key in known
         }
@@ -150,12 +130,7 @@ def _entry(lang: str, slug: str) -> Entry:
             heir = successor_of(session, found)
             arguments = {**request.view_args, "slug": heir.slug, **request.args}  # type: ignore[dict-item]
             abort(redirect(url_for(str(request.endpoint), **arguments), 301))
-        topics = parts().published(session, now()).topics.values()
-        entry = entry_of(
-            found,
-            parents_of(session, found),
-            [topic for topic in topics if topic.department_id == found.id],
-        )
+        entry = entry_of(session, found, settings=settings())
     if entry.hours is not None:
         lasts_until(entry.hours.next_change(now()))
     return entry

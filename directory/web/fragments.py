@@ -63,6 +63,12 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+            self.bytes = 0
+
     def get(self, edition: Hashable, key: Hashable, at: datetime) -> Kept | None:
         """What was kept of *edition* under *key*, if it is still true at *at*."""
         with self._lock:

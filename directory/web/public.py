@@ -35,6 +35,7 @@ from directory.adapters.tree import (
 from directory.domain.contacts import Department, DepartmentStatus
 from directory.domain.hours_words import closed_in_words
 from directory.services.contacts import hours_of
+from directory.services.exports import entry_of
 from directory.web import cards, present, shell
 from directory.web.context import (
     LANGUAGE_COOKIE,
@@ -70,12 +71,12 @@ _UNITS_ON_DEPARTMENT = 50
 _NOTICE_DAYS = 10
 
 
-def page(template: str, *, query: str = "", **context: Any) -> Response:
+def page(template: str, *, own_query: str = "", **context: Any) -> Response:
     """A page that search engines may keep, in one language with a link to the other.
 
-    *query* is the part of the address after "?" that makes it a page of its own.
+    *own_query* is the part of the address after "?" that makes it a page of its own.
     """
-    links = shell.public_links(query)
+    links = shell.public_links(own_query)
     return shell.link_headers(make_response(render_template(template, **context, **links)), links)
 
 
@@ -106,6 +107,7 @@ def home(lang: str) -> ResponseReturnValue:
         whole = total <= _WHOLE_UP_TO
         tree = _whole_tree(session, lang) if whole else _level(session, lang, _UNITS_ON_HOME)
         desk = published.known(published.desk)
+        entry = entry_of(session, desk, settings=settings()) if desk else None
     topics = [topic for group in groups for topic in group["topics"]]
     shown = topics[:TOPICS_ON_HOME]
     return page(
@@ -116,8 +118,7 @@ def home(lang: str) -> ResponseReturnValue:
         departments_total=0 if whole else total,
         notices=_notices(desk, lang) if desk else [],
         desk_open=present.open_state(desk, lang, now(), settings()) if desk else None,
-        search=None,
-        json_ld=cards.home_data(desk, tree, lang),
+        json_ld=cards.home_data(entry, tree, lang),
     )
 
 
@@ -163,7 +164,7 @@ def departments_list(lang: str) -> ResponseReturnValue:
         tree = _level(session, lang, _UNITS_A_PAGE, parent_id, offset=(at - 1) * _UNITS_A_PAGE)
     return page(
         "public/departments.html",
-        query=_list_query(parent, at),
+        own_query=_list_query(parent, at),
         tree=tree,
         parent=present.words(parent.name, lang) if parent else None,
         pager={
@@ -194,7 +195,7 @@ def department(lang: str, slug: str) -> ResponseReturnValue:
             return redirect(present.department_url(successor_of(session, found).slug, lang), 301)
         around = _around(session, found)
         view = department_view(found, around, language=lang, now=now(), settings=settings())
-        entry = cards.entry_of(found, around.parents, around.topics)
+        entry = entry_of(session, found, settings=settings())
     return page(
         "public/department.html",
         d={**view, "save": cards.save_view(found, lang), "report_url": _report_url(lang, slug)},
