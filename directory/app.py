@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from directory.parts import Parts, assemble
 from directory.settings import Settings, load_settings
 from directory.web import (
+    actions,
     api,
     assets,
     cards,
@@ -57,7 +58,16 @@ def app_of(parts: Parts) -> Flask:
     shell.install(app)
     assets.install(app)
     errors.install(app)
-    for blueprint in (public.bp, cards.bp, machines.bp, problems.bp, enquiry.bp, api.bp, dev.bp):
+    for blueprint in (
+        public.bp,
+        cards.bp,
+        machines.bp,
+        problems.bp,
+        enquiry.bp,
+        actions.bp,
+        api.bp,
+        dev.bp,
+    ):
         app.register_blueprint(blueprint)
     if proxies := parts.settings.site.trusted_proxies:
         app.wsgi_app = BehindProxy(app.wsgi_app, proxies)  # type: ignore[assignment, method-assign]

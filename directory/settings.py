@@ -87,6 +87,11 @@ class SiteSettings(Section):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
+    @property
+    def host(self) -> str:
+        """The name in the base URL, without its port: what Message-ID and List-Id end in."""
+        return urlsplit(self.base_url).hostname or ""
+
 
 class DatabaseSettings(Section):
     url: str = "sqlite:///var/directory.db"

@@ -20,8 +20,9 @@ from directory.adapters import limits, outbox
 from directory.adapters.compose import compose
 from directory.adapters.mail import Accepted, LeaseLost, Transport
 from directory.domain.delivery import Attempt, Delivery, DeliveryState, Outcome
-from directory.domain.errors import DeliveryFailure, Unavailable
+from directory.domain.errors import DeliveryFailure, DirectoryError, Unavailable
 from directory.parts import Parts
+from directory.services import trust
 from directory.services.deliveries import park, record_accepted, record_failure
 
 log = structlog.get_logger(__name__)
@@ -99,6 +100,8 @@ class Worker:
         started = self._parts.now()
         wanted = None if only is None else list(only)
         total = Tally()
+        if wanted is None:
+            self._ask()
         try:
             while not self._stopping.is_set():
                 round_ = self.send_due(started, only=wanted)
@@ -306,6 +309,20 @@ class Worker:
     def _sweep(self) -> None:
         with self._parts.db.writing() as session:
             limits.forget(session, now=self._parts.now())
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask the mailboxes whose time has come. No enquiry waits for what goes wrong with it."""
+        try:
+            with self._parts.db.writing() as session:
+                asked = trust.sweep(session, settings=self._parts.settings, now=self._parts.now())
+        except DirectoryError:
+            raise
+        except Exception:
+            log.exception("trust.not_swept")
+            return
+        if asked:
+            log.info("trust.asked", count=asked)
 
 
 def stop_on(worker: Worker, *signals: int, also: Callable[[], None] = lambda: None) -> None:

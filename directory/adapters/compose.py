@@ -63,22 +63,27 @@ class ChosenBy(TypedDict):
     why: NotRequired[str]
 
 
-class CommonInputs(TypedDict):
+class LetterInputs(TypedDict):
     """What every message needs. Names and labels are in the delivery's ``language``.
 
-    ``reference`` as shown ("ENQ-7K4M-2QXD"). ``timezone`` is an IANA name, ``place`` its city in
-    the reader's language ("Nanjing", "南京"). Instants are RFC 3339 with an offset.
+    ``timezone`` is an IANA name, ``place`` its city in the reader's language ("Nanjing", "南京").
+    Instants are RFC 3339 with an offset.
     """
 
     service_name: str
     from_address: str
     reply_to: list[Mailbox]
-    reference: str
-    topic_label: str
     department_name: str
-    answer_by: str | None
     timezone: str
     place: str
+
+
+class CommonInputs(LetterInputs):
+    """What mail about an enquiry needs; ``reference`` as shown ("ENQ-7K4M-2QXD")."""
+
+    reference: str
+    topic_label: str
+    answer_by: str | None
 
 
 class RoutedInputs(CommonInputs):
@@ -119,6 +124,59 @@ class AcknowledgementInputs(CommonInputs):
     status_url: str
 
 
+class Saying(TypedDict):
+    """Words and the language they are in, "" where they have none (a number, an address)."""
+
+    lang: str
+    text: str
+
+
+class ShownRow(TypedDict):
+    """One detail as the public sees it: its name for the reader, and what stands there.
+
+    ``column`` is the department's column that holds it.
+    """
+
+    column: str
+    label: str
+    texts: list[Saying]
+
+
+class VerificationInputs(LetterInputs):
+    """The question to a mailbox whether what we show of its department is right.
+
+    ``reminder`` is 0 for the first mail, then 1 and 2. ``list_domain`` is the host of the base
+    URL. ``verify_url`` and ``unsubscribe_url`` are whole, and open until ``closes_at`` and for
+    ever.
+    """
+
+    reminder: int
+    rows: list[ShownRow]
+    list_domain: str
+    verify_url: str
+    unsubscribe_url: str
+    page_url: str
+    first_sent_at: str
+    closes_at: str
+    every_days: int
+
+
+class ChangeNoticeInputs(LetterInputs):
+    """To the old and the new mailbox: enquiries go elsewhere from now on.
+
+    ``new_address`` is "" when the department has no mailbox of its own any more. ``by`` is who
+    changed it, ``reason`` why, as typed.
+    """
+
+    list_domain: str
+    old_address: str
+    new_address: str
+    by: str
+    reason: str
+    changed_at: str
+    page_url: str
+
+
 def compose(delivery: Delivery) -> bytes:
     """The message of *delivery*, to be kept and sent as it is.
 
@@ -130,6 +188,10 @@ def compose(delivery: Delivery) -> bytes:
             return _routed(delivery, cast(RoutedInputs, delivery.inputs))
         case DeliveryKind.ACKNOWLEDGEMENT:
             return _acknowledgement(delivery, cast(AcknowledgementInputs, delivery.inputs))
+        case DeliveryKind.VERIFICATION:
+            return _verification(delivery, cast(VerificationInputs, delivery.inputs))
+        case DeliveryKind.CHANGE_NOTICE:
+            return _change_notice(delivery, cast(ChangeNoticeInputs, delivery.inputs))
 
 
 def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
@@ -150,6 +212,7 @@ def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
     department = _one_line(m["department_name"])
     header = [
         *_common_header(delivery, m, sender, department, words["subject"]),
+        mime.token("X-Enquiry-Ref", m["reference"]),
         mime.token("Auto-Submitted", "auto-generated"),
         mime.list_id(department, f"{m['department_slug']}.{m['list_domain']}"),
         mime.unstructured("X-Enquiry-Department", m["department_slug"]),
@@ -168,13 +231,53 @@ def _acknowledgement(delivery: Delivery, m: AcknowledgementInputs) -> bytes:
     words = _words(delivery, page)
     header = [
         *_common_header(delivery, m, m["service_name"], "", words["subject"]),
+        mime.token("X-Enquiry-Ref", m["reference"]),
         mime.token("Auto-Submitted", "auto-replied"),
     ]
     return _message(delivery, header, page | words)
 
 
+def _verification(delivery: Delivery, m: VerificationInputs) -> bytes:
+    page = {
+        "m": m,
+        "lang": delivery.language,
+        "closes": _when(m, m["closes_at"], delivery.language),
+        "first_sent": _when(m, m["first_sent_at"], delivery.language),
+    }
+    words = _words(delivery, page)
+    header = [
+        *_directory_header(delivery, m, words["subject"], m["list_domain"]),
+        # RFC 8058: whoever wants no more of these is rid of them by one press, with no page.
+        mime.token("List-Unsubscribe", f"<{m['unsubscribe_url']}>"),
+        mime.token("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+    ]
+    return _message(delivery, header, page | words)
+
+
+def _change_notice(delivery: Delivery, m: ChangeNoticeInputs) -> bytes:
+    page = {
+        "m": m,
+        "lang": delivery.language,
+        "changed": _when(m, m["changed_at"], delivery.language),
+    }
+    words = _words(delivery, page)
+    header = _directory_header(delivery, m, words["subject"], m["list_domain"])
+    return _message(delivery, header, page | words)
+
+
+def _directory_header(
+    delivery: Delivery, m: LetterInputs, subject: str, list_domain: str
+) -> list[str]:
+    """The header of mail that the directory itself has reason to send."""
+    return [
+        *_common_header(delivery, m, m["service_name"], m["department_name"], subject),
+        mime.token("Auto-Submitted", "auto-generated"),
+        mime.list_id("", f"directory.{list_domain}"),
+    ]
+
+
 def _common_header(
-    delivery: Delivery, m: CommonInputs, sender: str, recipient: str, subject: str
+    delivery: Delivery, m: LetterInputs, sender: str, recipient: str, subject: str
 ) -> list[str]:
     # The day as it is where the service is, which is what a reader expects beside the subject.
     sent = delivery.created_at.astimezone(ZoneInfo(m["timezone"]))
@@ -191,7 +294,6 @@ def _common_header(
         mime.token("Date", format_datetime(sent)),
         mime.token("Message-ID", delivery.message_id),
         mime.token("X-Auto-Response-Suppress", "All"),
-        mime.token("X-Enquiry-Ref", m["reference"]),
         mime.token("X-Enquiry-Kind", delivery.kind.value),
         mime.token("Content-Language", delivery.language),
     ]
@@ -256,7 +358,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _when(m: CommonInputs, instant: str | None, language: str) -> str:
+def _when(m: LetterInputs, instant: str | None, language: str) -> str:
     if not instant:
         return ""
     return format_when(

@@ -86,6 +86,18 @@ class Challenge:
         """Whether it can still be answered."""
         return self.answered_at is None and now < self.closes_at
 
+    def asked(self, now: datetime) -> None:
+        """It is on its way for the first time."""
+        self.sent_at, self.remind_at = now, now + REMIND_AFTER
+
+    def put_off(self, now: datetime) -> None:
+        """The next reminder waits a day: the last mail has not arrived yet."""
+        self.remind_at = now + timedelta(days=1)
+
+    def given_up(self) -> None:
+        """No reminder follows; its link still opens until its time is over."""
+        self.remind_at = None
+
     def reminded(self, now: datetime) -> None:
         """One more reminder is on its way; after the last there is no next."""
         self.reminders += 1
@@ -94,4 +106,3 @@ class Challenge:
     def answered(self, now: datetime, answer: str) -> None:
         """Somebody who reads the mailbox answered."""
         self.answered_at, self.answer, self.remind_at = now, answer, None
-

@@ -23,6 +23,7 @@ from directory.domain.errors import (
 from directory.domain.ids import new_id
 from directory.services.enquiries import redeliver_to
 from directory.services.history import about, record
+from directory.services.trust import question_refused
 from directory.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -158,6 +159,8 @@ def _after_giving_up(
     signer: Signer,
     now: datetime,
 ) -> None:
+    if delivery.kind is DeliveryKind.VERIFICATION:
+        question_refused(session, delivery, now=now)
     if delivery.enquiry_id is None:
         return
     enquiry = _locked(session, delivery.enquiry_id)

@@ -38,7 +38,7 @@ from directory.domain.ids import new_id
 from directory.domain.numbers import PhoneNumber
 from directory.domain.routing import Facts, decide
 from directory.domain.values import EmailAddress, Reference
-from directory.services.contacts import answer_by, place_of
+from directory.services.contacts import answer_by, language_of, place_of
 from directory.services.history import about, record
 from directory.settings import Settings
 
@@ -298,7 +298,7 @@ class Post:
     ) -> Delivery:
         """The routed mail: what the visitor wrote, to the mailbox that answers."""
         enquiry, settings = self._enquiry, self._settings
-        language = _language_of(department, settings)
+        language = language_of(department, settings)
         chosen: ChosenBy = {"reason": decision.reason}  # type: ignore[typeddict-item]
         if decision.reason == "rule":
             chosen["id"] = decision.rule_id or ""
@@ -318,7 +318,7 @@ class Post:
             "from_style": settings.mail.from_style,
             "department_slug": department.slug,
             "topic_code": enquiry.topic,
-            "list_domain": _host(settings),
+            "list_domain": settings.site.host,
             "chosen_by": chosen,
             "subject": enquiry.subject,
             "message": enquiry.message,
@@ -398,7 +398,7 @@ class Post:
             department_id=department.id,
             contact_point_id=contact_point_id,
             language=language,
-            message_id=f"<{self._enquiry.ref}.{position}@{_host(self._settings)}>",
+            message_id=f"<{self._enquiry.ref}.{position}@{self._settings.site.host}>",
             envelope_sender=self._signer.envelope_sender(
                 kind, delivery_id, now, domain=self._settings.bounce_domain
             ),
@@ -489,24 +489,12 @@ def redeliver_to(
     return None
 
 
-def _language_of(department: Department, settings: Settings) -> str:
-    """The language a department reads its mail in: its first, if the service has it."""
-    for language in department.languages:
-        if language in settings.site.languages:
-            return language
-    return settings.site.languages[0]
-
-
 def _phone(department: Department, language: str) -> str:
     for point in department.public_points(*PHONE_KINDS - {PointKind.FAX}):
         if point.kind is PointKind.SERVICE:
             return point.value
         return PhoneNumber(point.value, point.extension).display(language)
     return ""
-
-
-def _host(settings: Settings) -> str:
-    return settings.site.base_url.partition("://")[2].partition("/")[0].partition(":")[0]
 
 
 def mask(email: str) -> str:

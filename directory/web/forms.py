@@ -14,10 +14,17 @@ from directory.domain.enquiry import ReplyBy, Submission
 from directory.domain.errors import InvalidValue
 from directory.domain.numbers import PhoneNumber
 from directory.domain.values import EmailAddress
+from directory.services.proposals import Report, read_correct, read_what
 
 LONGEST_SOURCE = 500
+LONGEST_PHONE = 40
 
 REPLY_LANGUAGES = ("en", "zh-Hans", "any")
+
+
+def _without_nul(typed: str | None) -> str | None:
+    """For fields that nobody types into: whatever sent it was no page of ours."""
+    return typed.replace("\0", "") if typed else typed
 
 
 class CodedError(StopValidation):
@@ -68,8 +75,8 @@ class EnquiryForm(DirectoryForm):
     the boxes; *transfer* holds what the sentence names.
     """
 
-    topic = StringField()
-    department = StringField()
+    topic = StringField(filters=[_without_nul])
+    department = StringField(filters=[_without_nul])
     message = StringField()
     subject = StringField()
     name = StringField()
@@ -81,10 +88,10 @@ class EnquiryForm(DirectoryForm):
     reply_language = StringField()
     consent = StringField()
     consent_transfer = StringField()
-    form_token = StringField()
+    form_token = StringField(filters=[_without_nul])
     leave_blank = StringField()
-    from_ = StringField(name="from")
-    shown = StringField()
+    from_ = StringField(name="from", filters=[_without_nul])
+    shown = StringField(filters=[_without_nul])
 
     def __init__(
         self,
@@ -181,6 +188,10 @@ class EnquiryForm(DirectoryForm):
     def submission(self, *, consent: str) -> Submission:
         """What was sent, once validate() is True; *consent* names the texts agreed to."""
         values = self.values
+        # As typed, but for blanks that pasting brought along; so long a one as it is read.
+        phone_typed = " ".join((self.phone.data or "").split())
+        if len(phone_typed) > LONGEST_PHONE:
+            phone_typed = str(values["phone"])
         return Submission(
             form_token=self.form_token.data or "",
             language=self.language,
@@ -193,10 +204,36 @@ class EnquiryForm(DirectoryForm):
             reply_by=values["reply_by"],
             email=values.get("email"),
             phone=values.get("phone"),
-            phone_typed=(self.phone.data or "").strip(),
+            phone_typed=phone_typed,
             country=values["country"],
             reply_language=values["reply_language"],
             consent=consent,
             source=(self.from_.data or "")[:LONGEST_SOURCE],
             shown=(self.shown.data or "")[:80],
         )
+
+
+class ReportForm(DirectoryForm):
+    """Which detail of a department is wrong, and what should stand there instead."""
+
+    what = StringField()
+    correct = StringField()
+    email = StringField()
+    form_token = StringField()
+    leave_blank = StringField()
+
+    def validate_what(self, field: Field) -> None:
+        self.read(field, read_what)
+
+    def validate_correct(self, field: Field) -> None:
+        self.read(field, read_correct)
+
+    def validate_email(self, field: Field) -> None:
+        if (field.data or "").strip():
+            self.read(field, EmailAddress.parse)
+
+    def report(self) -> Report:
+        """What was reported, once validate() is True."""
+        values = self.values
+        email = str(values.get("email", ""))
+        return Report(values["what"], values["correct"], self.language, email)

@@ -17,11 +17,11 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
-from werkzeug.routing import BuildError
 
 from directory.adapters.queries import (
     DepartmentRow,
     department_by_slug,
+    department_ever_called,
     department_rows,
     parents_of,
 )
@@ -190,25 +190,23 @@ def _list_url(lang: str, parent: Department | None, at: int) -> str:
 @kept
 def department(lang: str, slug: str) -> ResponseReturnValue:
     with db().reading() as session:
-        found = department_by_slug(session, slug)
+        found = department_ever_called(session, slug)
         if found.status is DepartmentStatus.CLOSED:
-            return redirect(present.department_url(successor_of(session, found).slug, lang), 301)
+            found = successor_of(session, found)
+        if found.slug != slug:
+            return redirect(present.department_url(found.slug, lang), 301)
         around = _around(session, found)
         view = department_view(found, around, language=lang, now=now(), settings=settings())
         entry = entry_of(session, found, settings=settings())
     return page(
         "public/department.html",
-        d={**view, "save": cards.save_view(found, lang), "report_url": _report_url(lang, slug)},
+        d={
+            **view,
+            "save": cards.save_view(found, lang),
+            "report_url": url_for("actions.report", lang=lang, slug=slug),
+        },
         json_ld=cards.department_data(entry, lang),
     )
-
-
-def _report_url(lang: str, slug: str) -> str:
-    """Where a mistake on the page of *slug* is reported; "" while nobody takes reports."""
-    try:
-        return url_for("trust.report", lang=lang, slug=slug)
-    except BuildError:
-        return ""
 
 
 def _around(session: Session, found: Department) -> Around:

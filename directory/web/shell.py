@@ -88,10 +88,16 @@ def _refuse_odd_requests() -> None:
         g.language = request.view_args["lang"]
     if not _is_our_host(request.host):
         abort(400)
+    # No name or text of ours has it, and PostgreSQL takes it in no question.
+    if "\0" in request.path:
+        abort(404)
+    if b"%00" in request.query_string:
+        abort(400)
     if request.method in {"GET", "HEAD", "OPTIONS"}:
         return
-    # The API has no cookie that a page elsewhere could borrow.
-    if not request.path.startswith("/api/") and not _is_own_form():
+    # The API has no cookie that a page elsewhere could borrow; and mail programs that run in a
+    # browser unsubscribe from there, with a token that says all.
+    if not request.path.startswith(("/api/", "/u/")) and not _is_own_form():
         abort(403)
     if request.content_length and request.content_length > LARGEST_BODY:
         abort(413)
