@@ -32,6 +32,7 @@ _SIDE_NAMES: Final = """
     centralino informazioni e o y приемная приёмная секретарь дежурный канцелярия и общий
     справочная многоканальный centrala recepcja dyzurka 代表 直通 総合 夜間 受付 总机 值班 前台
     白天 夜间 办公室 值班室 国内 国际 大表
+    numer broj cislo numar numarasi nomor numero رقم شماره تماس מס
     """
 _SIDE_WORDS: Final = frozenset(key(it) for it in _SIDE_NAMES.split())
 _ERRAND: Final = re.compile(
@@ -80,12 +81,15 @@ class _Grouper:
     rows: list[Cell] = field(default_factory=list)
     _names: dict[int, tuple[str, bool]] = field(default_factory=dict)
     occupied: dict[int, list[Item]] = field(default_factory=dict)
+    by_row: dict[tuple[int, int], list[Cell]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         marks = self.page.marks
         self.cards = sorted((s, e) for kind, s, e in marks if kind == "card" and e > s)
         self.strong = sorted((s, e) for kind, s, e in marks if kind in ("heading", "bold"))
         self.rows = sorted(self.page.cells, key=lambda it: (it.start, -it.end))
+        for cell in self.rows:
+            self.by_row.setdefault((cell.table, cell.row), []).append(cell)
         for item in self.scan.items:
             if item.evidence is None:
                 self.occupied.setdefault(item.line, []).append(item)
@@ -207,22 +211,19 @@ class _Grouper:
     def _new_row(self, previous: Item, item: Item) -> bool:
         """Whether a new row of a table begins, with a name of its own in a cell before."""
         mine, its = self._cell(item.start), self._cell(previous.start)
-        if mine is None or its is None:
+        if mine is None or its is None or mine.table != its.table or mine.row == its.row:
             return False
-        if mine.table != its.table:
-            return False
-        if mine.row == its.row:
-            return False
-        first = (
-            next((it for it in self.rows if it.table == mine.table and it.row == mine.row), mine)
-            if mine.column
-            else mine
-        )
-        if first is mine:
-            name, _ = self._name_in(self.scan.masked[mine.start : item.start].replace("\n", " "))
-            return bool(name)
-        name, _ = self._name_in(self.scan.masked[first.start : first.end].replace("\n", " "))
-        return bool(name)
+        return bool(self._row_name(mine, item))
+
+    def _row_name(self, cell: Cell, item: Item) -> str:
+        """The name in the row of *item*: in a cell before its own, or in its own before it."""
+        before = [it for it in self.by_row[cell.table, cell.row] if it.start < cell.start]
+        spans = [(it.start, it.end) for it in before[:8]] or [(cell.start, item.start)]
+        for start, end in spans:
+            name, _ = self._name_in(self.scan.masked[start:end].replace("\n", " "))
+            if name:
+                return name
+        return ""
 
     def _names_between(self, previous: Item, item: Item) -> list[tuple[str, bool]]:
         names = [
@@ -263,14 +264,14 @@ class _Grouper:
     def _name(self, item: Item, before: Item | None) -> str:
         """The name over *item*: in front of it on its line, or the nearest block above."""
         start, _ = self.scan.lines[item.line]
+        if before is not None and before.line == item.line:
+            start = before.end
         cell = self._cell(item.start)
-        if cell is not None and cell.column:
-            for it in self.rows:
-                if it.table == cell.table and it.row == cell.row and it.start < cell.start:
-                    name, _ = self._name_in(self.scan.masked[it.start : it.end].replace("\n", " "))
-                    if name:
-                        return name
-        name, _ = self._name_in(self.scan.masked[start : item.start])
+        if cell is not None and cell.column and (name := self._row_name(cell, item)):
+            return name
+        name, _ = self._name_in(
+            self.scan.masked[start : item.start] if item.start - start < 400 else ""
+        )
         if name and item.kind != "address":
             return name
         nearest, under_generic = "", False
@@ -351,7 +352,10 @@ class _Grouper:
         if sum(map(str.isdigit, name)) > 6 or _HOURS.search(name):
             return False
         words = [key(it) for it in re.findall(r"[^\W\d_]+", name)]
-        if not heading and (all(it in _SIDE_WORDS for it in words) or _ERRAND.search(name)):
+        side = all(it in _SIDE_WORDS for it in words)
+        if len(words) > 1 and words[-1] == "office" and name.istitle():
+            side = False  # "International Office" is one; "office" and "main office" are lines
+        if not heading and (side or _ERRAND.search(name)):
             return False
         if _SENTENCE.search(name) and len(words) > 6:
             return False

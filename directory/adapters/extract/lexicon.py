@@ -69,7 +69,8 @@ _WORDS: Final[dict[Label, str]] = {
         fax faxes faxnummer faxnr faxno faxnumber telefax telefaxnummer telefaks faks faksi
         faksas faksai fakss faksnummer facsimile facsimil fac-simile facs fascimile telecopie
         telecopieur
-        telecopy telecopier telefakss telefaksas faksimile faksimili belgegecer belgec telec
+        telecopy telecopier telefakss telefaksas telekopio brefsimi myndsimi faksimile faksimili
+        belgegecer belgec telec
         telecop faxszam faksu faxu faxul faqs fx fxs
         faksnr telefax-nr faxline
         факс факсы факса факсимиле телефакс факса φαξ τηλεομοιοτυπια τηλεομοιοτυπο τηλεομ τηλεφαξ
@@ -272,11 +273,11 @@ _LETTERS: Final[dict[str, Label]] = {
 
 _ANYWHERE: Final[dict[Label, str]] = {
     Label.FAX: """
-        电话传真 传真电话 传真号码 传真 傳真號碼 傳真 电传 電傳 ファックス番号 ファックス
+        传真电话 传真号码 传真 傳真電話 傳真專線 傳真號碼 傳真 电传 電傳 ファックス番号 ファックス
         ファクシミリ ファクス
         ﾌｧｯｸｽ ﾌｧｸｼﾐﾘ FAX番号 팩스번호 팩스 팩시밀리 โทรสาร แฟกซ์ แฟ็กซ์ แฟกส์ ໂທລະສານ ແຟັກ ទូរសារ
         ဖက်စ်
-        الفاكس فاكس الناسوخ ناسوخ فاکس فیکس نمابر دورنگار פקסימיליה פקס
+        الفاكس فاكس فکس الناسوخ ناسوخ فاکس فیکس نمابر دورنگار פקסימיליה פקס
         फैक्स फ़ैक्स फ्याक्स फॅक्स ফ্যাক্স ফ্যাক্স தொலைநகல் ஃபேக்ஸ் பேக்ஸ் ఫ్యాక్స్ ફેક્સ ಫ್ಯಾಕ್ಸ್ ഫാക്സ് ਫੈਕਸ ෆැක්ස් ፋክስ
         """,
     Label.MOBILE: """
@@ -467,7 +468,8 @@ def _word_kind(name: str, region: str) -> Label | None:
     kind = _BY_WORD.get(name)
     if kind is None and "-" in name:
         # "Tel-Nr", "E-Mail-Adresse", "Fax-No"
-        kind = _BY_WORD.get(name.split("-")[0]) if not name.startswith("e-") else None
+        first, *_, last = name.split("-")
+        kind = _BY_WORD.get(first) or _BY_WORD.get(last) if first != "e" else None
         if name.startswith(("e-mail", "e-post")):
             kind = Label.MAIL
     return kind

@@ -253,7 +253,10 @@ class Reader:
     def _with_country(self, text: str) -> Reading | None:
         """ "86-25-83455189" where the plus has been left out."""
         code, digits = _country_digits(self.region), digits_of(text)
-        if code and digits.startswith(code) and "+" not in text and len(code) > 1:
+        if "+" in text:
+            return None
+        abroad = re.match(r"\((?:00)?([1-9]\d{0,2})[ )-]", text)
+        if (code and digits.startswith(code) and len(code) > 1) or (abroad and len(digits) > 9):
             found = reading(f"+{digits}", self.region)
             if _known(found):
                 return found

@@ -294,6 +294,7 @@ class _Scanner:
             and ":" not in gap
             and (
                 _JOINED_BY_WORD.fullmatch(gap) is not None
+                or (not gap and it.kind is Label.FAX)  # 电话传真
                 or (gap.strip() in ("(", "[") and after.lstrip(" .")[:1] in (")", "]"))
             )
         )
@@ -359,17 +360,13 @@ class _Scanner:
         for it in line.labels:
             if it.kind not in _CALLED:
                 continue
-            before = self.text[line.start : it.start].rstrip()
-            bracketed = before.endswith("(") or before.endswith("[")
-            close = before.rstrip("([ -–,") if bracketed else before
-            end = line.start + len(close)
-            after = self.text[it.end : line.end]
-            if (
-                end not in ends
-                or len(digits := found_numbers.digits_of(self.text[ends[end].start : end])) < 5
-            ):
+            since = max(line.start, it.start - 60)
+            before = self.text[since : it.start].rstrip()
+            bracketed = before.endswith(("(", "["))
+            run = ends.get(since + len(before.rstrip("([ -–,") if bracketed else before))
+            if run is None or len(found_numbers.digits_of(self.text[run.start : run.end])) < 5:
                 continue
-            del digits
+            after = self.text[it.end : it.end + 8]
             if bracketed and re.match(r"[\s.]*[)\]]", after):
                 found[it.start] = it.kind
         for run in line.runs:
@@ -389,7 +386,7 @@ class _Scanner:
             pairs = list(zip(long, called, strict=True))
             apart = all(
                 re.fullmatch(r"[\s,-]{0,3}", self.text[run.end : label.start])
-                and not re.match(r"\s*[:.]?\s*[+(]?\d", self.text[label.end : line.end])
+                and not re.match(r"\s*[:.]?\s*[+(]?\d", self.text[label.end : label.end + 8])
                 for run, label in pairs
             )
             if apart:
@@ -408,9 +405,9 @@ class _Scanner:
         kinds, at = active.kinds, active.at
         behind = next(
             (
-                (start, kind)
-                for start, kind in postposed.items()
-                if run.end <= start <= run.end + 4 and not re.search(r"\d", text[run.end : start])
+                (at, postposed[at])
+                for at in range(run.end, run.end + 5)
+                if at in postposed and not re.search(r"\d", text[run.end : at])
             ),
             None,
         )
@@ -428,7 +425,7 @@ class _Scanner:
             gap = text[max(active.end, line.start) : run.start]
             if not siblings and len(_LETTERS.findall(gap)) > 60:
                 called, kinds = False, ()
-        if active.noise and behind is None:
+        if active.noise and behind is None and text[run.start] not in "+(":
             return [], run.end
         if kinds == (Label.FAX,) and siblings and behind is None:
             # "Fax: 02-626 6001; from abroad: +971 …": what comes next is named anew.
