@@ -144,6 +144,20 @@ def ask_department(
     ]
 
 
+def ask_unproven(session: Session, *, settings: Settings, now: datetime, by: str) -> list[Answer]:
+    """Somebody wants all mailboxes asked that no check vouches for, imported ones too.
+
+    Those silent since the last time, and those that want no questions, are told and not asked.
+    """
+    _one_at_a_time(session)
+    found = []
+    for lacking in unproven(session, settings=settings, now=now):
+        point = session.get_one(ContactPoint, lacking.point_id)
+        department = session.get_one(Department, point.department_id)
+        found.append(_ask(session, department, point, settings=settings, now=now, by=by))
+    return found
+
+
 def _ask(
     session: Session,
     department: Department,
@@ -475,6 +489,7 @@ def question_refused(session: Session, delivery: Delivery, *, now: datetime) -> 
 class Unproven:
     """A mailbox that did not answer, or that could not be asked."""
 
+    point_id: UUID
     department: str
     address: str
     state: PointState
@@ -496,6 +511,7 @@ def unproven(session: Session, *, settings: Settings, now: datetime) -> list[Unp
     )
     rows = session.execute(
         sa.select(
+            contact_points.c.id,
             departments.c.slug,
             contact_points.c.value,
             contact_points.c.state,
