@@ -47,6 +47,8 @@ class Number:
 
 # A stretch of digits as phone numbers have them. Three blanks end it, as does a line's end.
 _RUN: Final = re.compile(r"(?:[+(\[]\s?){0,3}\d[\d()\[\]/.~+* -]*")
+_APART: Final = re.compile(r"(\s{3,})")
+_NO_DIGIT: Final = re.compile(r"\D")
 _TAIL: Final = re.compile(r"[^\d)\]]+$")
 _HARD: Final = re.compile(r"\s{3,}|\.\s+(?=[\d(+])|(?<=[\d)\]])[\s/.,~-]*(?=[(\[]?\s?\+\d)|\*+")
 _SOFT: Final = re.compile(r"\s*/+\s*|\s*~\s*|\s+-+\s+")
@@ -81,7 +83,7 @@ def find_runs(text: str, start: int, end: int) -> Iterator[Run]:
     """The stretches of digits in ``text[start:end]`` that could hold numbers."""
     for found in _RUN.finditer(text, start, end):
         position = found.start()
-        for part in re.split(r"(\s{3,})", found[0]):
+        for part in _APART.split(found[0]) if "   " in found[0] else (found[0],):
             if trimmed := _trimmed(part):
                 yield Run(position, position + len(trimmed))
             position += len(part)
@@ -96,7 +98,7 @@ def _trimmed(run: str) -> str:
 
 
 def digits_of(text: str) -> str:
-    return re.sub(r"\D", "", text)
+    return _NO_DIGIT.sub("", text)
 
 
 @lru_cache(maxsize=20_000)
@@ -276,9 +278,9 @@ class Reader:
         if gap == "~" and before is not None and before.e164 is not None and len(digits) <= 8:
             return self._range(before, start, end, digits)
         if before is not None and (shared := self._shared(start, digits, gap, before)):
-            return self._kept(start, end, shared)
+            return self._kept(start - (self.text[start - 1 : start] == "-"), end, shared)
         if turned := self._turned_round(start, end):
-            return self._kept(start, end, turned)
+            return self._kept(start, end + (self.text[end : end + 1] == "+"), turned)
         found = self._read(start, end)
         doubtful = not _known(found) or (found is not None and found.perhaps_local)
         if doubtful and before and (completed := self._completed(text, digits, before)):
@@ -463,11 +465,16 @@ _DATE: Final = re.compile(
     r"|(?:0?[1-9]|1[0-2])[./-](?:0?[1-9]|[12]\d|3[01])[./-](?:19|20)\d\d"
     r"|(?:19|20)\d\d\s?[./-]\s?(?:0?[1-9]|1[0-2])\s?[./-]\s?(?:0?[1-9]|[12]\d|3[01])"
 )
-_YEARS: Final = re.compile(r"(?:19|20)\d\d\s*[-/~]\s*(?:(?:19|20)\d\d|\d\d)")
+_YEARS: Final = re.compile(
+    r"(?:19|20)\d\d\s*[-/~]\s*(?:(?:19|20)\d\d|\d\d)|(?:(?:19|20)\d\d\s+)+(?:19|20)\d\d"
+)
 _HOURS: Final = re.compile(r"\d{1,2}[.]?\d{0,2}\s*-\s*\d{1,2}[.]\d\d|\d{1,2}\.\d\d")
 _DECIMAL: Final = re.compile(r"-?\d{1,3}\.\d{3,}|\d{1,3}(?:\.\d{3})+")
-_ADDRESS_OF_HOST: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _ORCID: Final = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]?|97[89][- ]?\d[\d -]{8,13}\d")
+_NO_NUMBER: Final = re.compile(
+    "|".join(it.pattern for it in (_DATE, _YEARS, _HOURS, _DECIMAL, _ORCID))
+)
+_ADDRESS_OF_HOST: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _MONEY_BEFORE: Final = re.compile(
     r"(?:[$€£¥₹₩₽฿₪₫₺]|(?:EUR|USD|GBP|CHF|CNY|RMB|SGD|HK\$|Rs\.?))\s?$"
 )
@@ -485,7 +492,7 @@ _GLUED_AFTER: Final = re.compile(r"[:,.]\d|[A-Za-z_%°′″]")
 def is_noise(text: str, start: int, end: int) -> bool:
     """Whether ``text[start:end]`` is plainly something else: a date, a price, a host."""
     run = text[start:end].strip()
-    if any(it.fullmatch(run) for it in (_DATE, _YEARS, _HOURS, _DECIMAL, _ORCID)):
+    if _NO_NUMBER.fullmatch(run):
         return True
     if _ADDRESS_OF_HOST.fullmatch(run) and all(int(it) < 256 for it in run.split(".")):
         return True

@@ -35,6 +35,8 @@ _JOINED_BY_WORD: Final = re.compile(
     r"[\s.:)]*(?:[/&+、・,|·‧-]|and|und|et|y|e|i|en|og|och|ja|ve|dan|和|及|与|與|и|та|a|or|oder|ou|ili|και|و|או)[\s(./]*",
     re.IGNORECASE,
 )
+_COLUMNS: Final = re.compile(r"\t|\s*\|\s*|\s{3,}|;\s?")
+_DIGIT: Final = re.compile(r"\d")
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 # "413.555.0101 (p) / 413.555.0102 (f)"
 _BEHIND: Final = re.compile(r"\s?\(\s?([ptofmcvTPOFMCV])\.?\s?\)")
@@ -206,7 +208,7 @@ class _Scanner:
 
     def numbers(self) -> list[Item]:
         for n, line in enumerate(self.lines):
-            if not re.search(r"\d", line.text):
+            if not _DIGIT.search(line.text):
                 self._without_numbers(line)
                 continue
             line.runs = [
@@ -264,7 +266,7 @@ class _Scanner:
     def _text_header(self, line: _Line, found: list[Found]) -> None:
         """A heading row of a table in plain text: labels apart, no values."""
         kinds = {it.kind for it in found}
-        separated = re.split(r"\t|\s*\|\s*|\s{3,}", line.text.strip(" |\t"))
+        separated = _COLUMNS.split(line.text.strip(" |\t"))
         if (
             len(separated) >= 2
             and len(kinds & {Label.VOICE, Label.FAX, Label.MAIL, Label.MOBILE}) >= 2
@@ -275,7 +277,7 @@ class _Scanner:
                     self.columns.append((n, it.kind))
                     break
             self.width = len(separated)
-        elif found and not re.search(r"\t|\||\s{3,}", line.text.strip()):
+        elif found and not _COLUMNS.search(line.text.strip()):
             self.columns = []
 
     def _combined(self, found: list[Found]) -> _Active:
@@ -421,6 +423,8 @@ class _Scanner:
             self.reader.area = text[run.start : run.end]
             return [], run.end
         called = any(it in _CALLED for it in kinds)
+        if len(found_numbers.digits_of(text[run.start : run.end])) < (1 if called else 7):
+            return [], run.end  # a year, a room: spared the closer look
         if called and active.end >= 0 and behind is None and run.start > active.end:
             gap = text[max(active.end, line.start) : run.start]
             if not siblings and len(_LETTERS.findall(gap)) > 60:
@@ -524,7 +528,7 @@ class _Scanner:
             if cell is not None:
                 return self.headers.get((cell.table, cell.column), ())
         if self.columns:
-            cells = list(re.finditer(r"\t|\s*\|\s*|\s{3,}", line.text.strip(" |\t")))
+            cells = list(_COLUMNS.finditer(line.text.strip(" |\t")))
             offset = line.start + len(line.text) - len(line.text.lstrip(" |\t"))
             column = sum(1 for it in cells if offset + it.start() < run.start)
             if cells:
