@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from flask.testing import FlaskClient
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 
+from directory import logs
 from directory.app import app_of
 from directory.parts import Parts
 from tests.builders import SetClock, parts_for, plant_office
 from tests.web.pages import SITE
+
+
+class Compiled(BytecodeCache):
+    """Templates compiled once for all tests of a run; each test has an application of its own."""
+
+    kept: ClassVar[dict[str, bytes]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self.kept.get(bucket.key + bucket.checksum):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.kept[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _logs_as_in_service() -> None:
+    logs.configure()
 
 
 @pytest.fixture
@@ -21,7 +43,9 @@ def client(office: Parts) -> FlaskClient:
 
 
 def client_of(parts: Parts) -> FlaskClient:
-    made = app_of(parts).test_client()
+    app = app_of(parts)
+    app.jinja_env.bytecode_cache = Compiled()
+    made = app.test_client()
     made.environ_base["HTTP_HOST"] = SITE
     return made
 

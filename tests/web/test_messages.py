@@ -5,15 +5,19 @@ The sentences stand here in full, in both languages: they are published, word fo
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
+from flask.testing import FlaskClient
 
 from directory.adapters.db import enquiries
 from directory.domain.values import Reference
 from directory.parts import Parts
-from tests.builders import parts_for, plant_office
+from tests.builders import SetClock, parts_for, plant_office
 from tests.web.conftest import client_of
 from tests.web.pages import TYPED, Page, send, shown_form
 
@@ -148,7 +152,7 @@ BAD = [
     Bad(
         "phone.too_short",
         "phone",
-        {"phone": "+44 20 7946 01"},
+        {"phone": "+44 20 7946 012"},
         "This number has too few digits for United Kingdom",
         "该号码位数少于英国号码的位数",
     ),
@@ -186,6 +190,22 @@ NOT_SHOWN = {("topic.unknown", "topic")} | {
 @pytest.fixture(scope="module", params=["en", "zh-hans"])
 def lang(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def quick(
+    _sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FlaskClient]:
+    """One browser for all forms that are refused: those leave nothing behind."""
+    folder = tmp_path_factory.mktemp("refused")
+    shutil.copyfile(_sqlite_template, folder / "directory.db")
+    parts = parts_for(
+        folder, f"sqlite:///{folder}/directory.db", SetClock(), enquiry={"refuse_per_hour": 0}
+    )
+    with parts.db.writing() as session:
+        plant_office(session)
+    yield client_of(parts)
+    parts.let_go()
 
 
 def kept(page: Page, typed: dict[str, str], without: set[str]) -> None:
@@ -407,3 +427,20 @@ def test_a_box_is_asked_for_only_where_the_settings_want_one(tmp_path, sqlite_ur
     with asking.db.reading() as session:
         assert session.scalars(sa.select(enquiries.c.consent)).all() == ["checkbox 1"]
     asking.let_go()
+
+
+def test_a_number_with_many_blanks_is_kept_without_them(office):
+    typed = "+44 20 7946" + " " * 60 + "0123"
+
+    assert send(client_of(office), phone=typed).status_code == 303
+
+    with office.db.reading() as session:
+        assert session.scalars(sa.select(enquiries.c.phone_typed)).all() == ["+44 20 7946 0123"]
+
+
+def test_a_number_typed_longer_than_can_be_kept_is_kept_as_it_is_read(office):
+    assert send(client_of(office), phone="+44" + "-" * 50 + "2079460123").status_code == 303
+
+    with office.db.reading() as session:
+        [kept_as] = session.scalars(sa.select(enquiries.c.phone_typed))
+    assert kept_as == "+44 20 7946 0123"
