@@ -23,6 +23,7 @@ from directory.web import (
     machines,
     problems,
     public,
+    search,
     shell,
 )
 

@@ -303,6 +303,46 @@
     });
   }
 
+  /* --- search ------------------------------------------------------------ */
+
+  /* The list changes while one types; it is the page a press of the button leads to, and what is
+     said of it is said once the typing rests. An input method that is composing has no word yet. */
+  function search(box) {
+    var results = document.getElementById("results");
+    var shown = box.value.trim();
+    var pause, asking;
+
+    function show(text) {
+      if (text === shown) { return; }
+      shown = text;
+      if (asking) { asking.abort(); }
+      if (!text) { results.textContent = ""; return; }
+      asking = new AbortController();
+      var url = box.form.action + "?q=" + encodeURIComponent(text);
+      fetch(url, { signal: asking.signal, credentials: "same-origin" }).then(function (answer) {
+        return answer.ok ? answer.text() : Promise.reject(answer.status);
+      }).then(function (page) {
+        var found = new DOMParser().parseFromString(page, "text/html").getElementById("results");
+        if (text !== shown || !found) { return; }
+        results.textContent = "";
+        while (found.firstChild) { results.appendChild(document.adoptNode(found.firstChild)); }
+        say(found.dataset.said);
+        if (results.dataset.said !== undefined) { history.replaceState(null, "", url); }
+      }).catch(function () {
+        /* Given up for the next letter, or no answer: the button still asks. */
+        if (text === shown) { shown = null; }
+      });
+    }
+
+    function later() {
+      clearTimeout(pause);
+      pause = setTimeout(function () { show(box.value.trim()); }, 600);
+    }
+    box.addEventListener("input", function (event) { if (!event.isComposing) { later(); } });
+    box.addEventListener("compositionstart", function () { clearTimeout(pause); });
+    box.addEventListener("compositionend", later);
+  }
+
   /* --- begin ------------------------------------------------------------ */
 
   document.addEventListener("click", function (event) {
@@ -318,6 +358,9 @@
     all("details[data-fold]").forEach(function (details) { details.open = false; });
   }
   if (form) { enquiry(); }
+  if (document.getElementById("results") && window.fetch && window.AbortController) {
+    search(document.getElementById("f-q"));
+  }
   if (document.querySelector("[data-sent]")) { dropDraft(); }
 
   /* autofocus does this in new browsers; older ones need a push. */
