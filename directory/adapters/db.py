@@ -595,10 +595,14 @@ def _bring_index_in_step(session: Session) -> None:
             search.index_many(session, changed["departments"], changed["topics"])
 
 
-@sa.event.listens_for(Session, "after_rollback")
-def _forget_what_did_not_happen(session: Session) -> None:
-    for name in ("directory_changed", "to_index", "index_unknown"):
-        session.info.pop(name, None)
+@sa.event.listens_for(Session, "after_soft_rollback")
+def _forget_what_did_not_happen(session: Session, undone: orm.SessionTransaction) -> None:
+    # Undone to a savepoint: the version may have been raised since, and what is to be indexed
+    # was noted before as well as since. Both are done once more rather than not at all.
+    session.info.pop("directory_changed", None)
+    if not undone.nested:
+        session.info.pop("to_index", None)
+        session.info.pop("index_unknown", None)
 
 
 class Database:
