@@ -196,6 +196,8 @@ def test_mailboxes_dressed_up_are_read(dressed):
         '<p><a href="mailto:rdd%40jitri.org?subject=Hi">write</a></p>',
         '<p>rdd<span style="display:none">x</span>@jitri.org</p>',
         '<p style="unicode-bidi: bidi-override; direction: rtl">gro.irtij@ddr</p>',
+        "<p>\u202egro.irtij@ddr\u202c</p>",
+        '<meta itemprop="email" content="rdd@jitri.org"><p>Write to us</p>',
         "<style>.r{direction:rtl;unicode-bidi:bidi-override}</style><i class=r>gro.irtij@ddr</i>",
         '<a data-cfemail="422630260228362b6c2d3025">[email&#160;protected]</a>',
     ],
@@ -252,6 +254,14 @@ def test_evidence_in_markup_is_the_source_s_own():
 def test_a_number_behind_a_link_is_read_once():
     page = '<a href="tel:+442079460123">020 7946 0123</a> <a href="tel:+442079460124">Ring us</a>'
     assert found(page, format="html") == [["voice:+442079460123", "voice:+442079460124"]]
+
+
+def test_a_number_for_machines_alone_is_read():
+    page = '<div itemscope><meta itemprop="faxNumber" content="+44 20 7946 0123">Fax us</div>'
+    (contact,) = extract(page, region="GB", format="html").contacts
+    (fax,) = contact.phones
+    assert (fax.e164, fax.kind) == ("+442079460123", "fax")
+    assert page[slice(*fax.evidence)] == fax.published == "+44 20 7946 0123"
 
 
 def test_json_ld_adds_what_the_page_does_not_show():

@@ -27,6 +27,7 @@ class FoundAddress:
 
 _LONGEST: Final = 300
 _MOST_LINES: Final = 6
+_DIGIT: Final = re.compile(r"\d")
 _LABEL_GAP: Final = re.compile(r"[\s.]*[:：=\-|)\]]*\s*")
 _STREET: Final = re.compile(
     r"\b(?:street|st\.|road|rd\.?|avenue|ave\.?|lane|drive|boulevard|blvd|square|highway|way|crescent"
@@ -74,12 +75,14 @@ def find_addresses(
     return kept
 
 
-def is_address_line(text: str) -> bool:
-    """Whether a line reads like a part of an address: a street with a number, a postcode."""
-    return bool(
-        (_STREET.search(text) and re.search(r"\d", text))
-        or (_POSTCODE.search(text) and len(text) < 60)
-    )
+def is_address_line(text: str, *, by_postcode: bool = True) -> bool:
+    """Whether a line reads like a part of an address: a street with a number, a postcode.
+
+    Not *by_postcode*: digits alone do not make it one ("Department 1000").
+    """
+    if not _DIGIT.search(text):
+        return False
+    return bool(_STREET.search(text) or (by_postcode and len(text) < 60 and _POSTCODE.search(text)))
 
 
 @dataclass(slots=True)
@@ -170,6 +173,7 @@ class _Reader:
                 break
             if any(
                 it.kind is not Label.NUMBER
+                and it.kind is not Label.SMALL
                 and it.kind is not Label.NOISE
                 and it.kind is not Label.ADDRESS
                 for it in labels(text, self.region)

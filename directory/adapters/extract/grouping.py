@@ -35,13 +35,14 @@ _SIDE_NAMES: Final = """
     numer broj cislo numar numarasi nomor numero رقم شماره تماس מס
     """
 _SIDE_WORDS: Final = frozenset(key(it) for it in _SIDE_NAMES.split())
+_BRACKETED: Final = re.compile(r"\([^()]{0,60}\)")
 _ERRAND: Final = re.compile(
     "(?:值班|咨询|投诉|举报|监督|预约|挂号|急救|报修|服务|热线|查询|受理|客服|诊|報名|諮詢)$"
 )
 _IDEOGRAPHS: Final = re.compile("[\u4e00-\u9fff]{1,4}")
 _SENTENCE: Final = re.compile(r"[.!?。！？؟]\s*$")
 _HOURS: Final = re.compile(
-    r"\d{1,2}\s?[:.h時时]\s?\d\d|\d\s?(?:am|pm|uhr)\b|24\s?/\s?7", re.IGNORECASE
+    r"\d{1,2}\s?[:.h時时]\s?\d\d|\d\s?[時时点]|\d\s?(?:am|pm|uhr)\b|24\s?/\s?7", re.IGNORECASE
 )
 
 
@@ -203,7 +204,8 @@ class _Grouper:
         between = self.scan.masked[previous.end : item.start]
         if "\t" in between:
             between = between.rpartition("\t")[0] if between.strip("\t ") else between
-        name, _ = self._name_in(between)
+        # "1577-0199 (chargeable), 02-…": what stands in brackets is said of the number before.
+        name, _ = self._name_in(_BRACKETED.sub(" ", between), leading=True)
         return len(_LETTERS.findall(name)) > 2 - (not name.isascii()) and (
             name[:1].isupper() or not name[:1].isascii()
         )
@@ -314,8 +316,13 @@ class _Grouper:
                 return True
         return False
 
-    def _name_in(self, text: str, *, heading: bool = False) -> tuple[str, bool]:
-        """The name in a piece of a line, without labels; "" if it holds none."""
+    def _name_in(
+        self, text: str, *, heading: bool = False, leading: bool = False
+    ) -> tuple[str, bool]:
+        """The name in a piece of a line, without labels; "" if it holds none.
+
+        *leading*: only what stands before the first label counts.
+        """
         if not text.strip() or len(text) > 300:
             return "", False
         marked = labels(text, self.scan.region)
@@ -328,12 +335,13 @@ class _Grouper:
         pieces: list[str] = []
         position = 0
         for it in marked:
-            if it.kind in (Label.NOISE, Label.NUMBER):
+            if it.kind in (Label.NOISE, Label.SMALL, Label.NUMBER):
                 continue
             pieces.append(text[position : it.start])
             position = it.end
         pieces.append(text[position:])
         # A name stands before the first label; what comes after belongs to the label.
+        pieces = pieces[:1] if leading else pieces
         name = next((it for it in pieces if len(_LETTERS.findall(it)) >= 2), "")
         if marked and name is pieces[0] and _qualifies(name):
             return "", False
@@ -361,7 +369,7 @@ class _Grouper:
             return False
         if len(words) > 14:
             return False
-        return not is_address_line(name)
+        return not is_address_line(name, by_postcode=not heading)
 
     # -------------------------------------------------------------- markup
 

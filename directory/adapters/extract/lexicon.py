@@ -26,6 +26,7 @@ class Label(StrEnum):
     WEB = "web"
     AREA = "area"  # an area code that numbers nearby share
     NOISE = "noise"  # a number beside it is no telephone number
+    SMALL = "small"  # a short number beside it is none: rooms, postcodes, years
     NUMBER = "number"  # "No.", "number": whatever the word before it says
     HOURS = "hours"
 
@@ -114,36 +115,34 @@ _WORDS: Final[dict[Label, str]] = {
     Label.NOISE: """
         isbn issn eissn doi orcid pmid arxiv vat vatin ust ustid ust-id ust-idnr ustidnr uid
         uid-nr steuernummer steuernr steuer-nr umsatzsteuer umsatzsteueridentifikationsnummer
-        finanzamt tax taxid tin ein abn acn arbn gst gstin pan cin tan lei duns d-u-n-s
-        siret siren rcs tva naf ape
-        cif nif nie cnpj cpf nit ruc rut rfc cuit cuil rif iva partita piva p.iva codice fiscale
-        cf rea btw btw-nr kvk ondernemingsnummer krs regon nip pesel ico dic icdph oib mbs pib
-        cvr org orgnr organisationsnummer organisasjonsnummer momsnr y-tunnus kennitala adoszam
-        cegjegyzekszam cui nrrc vkn mersis tckn npwp siup brn uen roc ssm rc
+        finanzamt tax taxid tin ein abn acn arbn gst gstin pan cin tan lei duns d-u-n-s siret
+        siren rcs tva naf ape cif nif nie cnpj cpf nit ruc rut rfc cuit cuil rif iva partita piva
+        p.iva codice fiscale cf rea btw btw-nr kvk ondernemingsnummer krs regon nip pesel ico dic
+        icdph oib mbs pib cvr org orgnr organisationsnummer organisasjonsnummer momsnr y-tunnus
+        kennitala adoszam cegjegyzekszam cui nrrc vkn mersis tckn npwp siup brn uen roc ssm rc
         inn kpp ogrn инн кпп огрн окпо оквэд бик бин иин едрпоу еик булстат пиб матични снилс
-        счет счёт р/с к/с лицензия свидетельство афм αφμ γεμη
-        iban bic swift konto kontonummer kto blz account acct bank bankleitzahl bankkonto compte
-        cuenta ccc conto rachunek bankszamlaszam rekening hesap
-        order orders bestellnummer bestellung commande pedido ordine invoice rechnung factura
-        facture faktura ref reference referenz referencia aktenzeichen az az. case ticket tracking
-        shipment awb sku model modell article artikel artikelnummer art item serial serien
-        patent version ver release build rev copyright
+        счет счёт р/с к/с лицензия свидетельство афм αφμ γεμη iban bic swift konto kontonummer
+        kto blz account acct bank bankleitzahl bankkonto compte cuenta ccc conto rachunek
+        bankszamlaszam rekening hesap order orders bestellnummer bestellung commande pedido
+        ordine invoice rechnung factura facture faktura ref reference referenz referencia
+        aktenzeichen az az. case ticket tracking shipment awb sku model modell article artikel
+        artikelnummer art item serial serien patent version ver release build rev copyright
         license licence lizenz registration reg registernummer handelsregister hrb hra vr
-        registergericht amtsgericht vereinsregister charity company incorporated reg-nr firmenbuch
-        firmenbuchnummer dvr zvr fn
-        postcode zip plz postleitzahl cp kodpocztowy psc psč posta-code postnr
-        box postfach casilla apartado postbus postboks postbox pobox pob postilokero
-        room zimmer raum bureau-no salle aula sala kamer pokoj pokój kabinet каб кабинет ауд комн
-        raumnummer floor etage stock level suite unit apt
-        lat lon lng latitude longitude gps coordinates koordinaten coordonnees coordenadas
-        coordinate koordinaatit координаты
-        price preis prix precio preco prezzo cena fee fees gebuhr kosten eur usd gbp chf cny rmb
-        jpy krw rub inr brl pln czk huf sek nok dkk try idr myr thb sgd hkd aud nzd cad zar
-        students studenten studierende visitors population einwohner employees
-        telex tlx twx cable telegrams qq id id-nr matrikelnummer matricule passport
-        course kurs kursnummer lva modul module code kod
-        dated date datum fecha fecha: data: dato updated stand since seit depuis desde
-        page pages seite seiten vol volume issue heft pp
+        registergericht amtsgericht vereinsregister charity company incorporated reg-nr
+        firmenbuch firmenbuchnummer dvr zvr fn lat lon lng latitude longitude gps coordinates
+        koordinaten coordonnees coordenadas coordinate koordinaatit координаты price preis prix
+        precio preco prezzo cena fee fees gebuhr kosten eur usd gbp chf cny rmb jpy krw rub inr
+        brl pln czk huf sek nok dkk try idr myr thb sgd hkd aud nzd cad zar telex tlx twx cable
+        telegrams qq id id-nr matrikelnummer matricule passport course kurs kursnummer lva modul
+        module code kod
+        """,
+    Label.SMALL: """
+        postcode zip plz postleitzahl cp kodpocztowy psc psč posta-code postnr box postfach
+        casilla apartado postbus postboks postbox pobox pob postilokero room zimmer raum
+        bureau-no salle aula sala kamer pokoj pokój kabinet каб кабинет ауд комн raumnummer floor
+        etage stock level suite unit apt dated date datum fecha fecha: data: dato updated stand
+        since seit page pages seite seiten vol volume issue heft pp students studenten
+        studierende visitors population einwohner employees
         """,
     Label.NUMBER: "no nr num number numbers numero numeros numer broj cislo numarasi № номер n nº",
     Label.HOURS: """
@@ -210,13 +209,13 @@ _PHRASES: Final[dict[str, Label]] = {
     "электронна пошта": Label.MAIL,
     "web address": Label.WEB,
     "area code": Label.AREA,
-    "po box": Label.NOISE,
-    "p o": Label.NOISE,
-    "post code": Label.NOISE,
-    "postal code": Label.NOISE,
-    "zip code": Label.NOISE,
-    "code postal": Label.NOISE,
-    "codigo postal": Label.NOISE,
+    "po box": Label.SMALL,
+    "p o": Label.SMALL,
+    "post code": Label.SMALL,
+    "postal code": Label.SMALL,
+    "zip code": Label.SMALL,
+    "code postal": Label.SMALL,
+    "codigo postal": Label.SMALL,
     "postal address": Label.ADDRESS,
     "mailing address": Label.ADDRESS,
     "street address": Label.ADDRESS,
@@ -320,20 +319,21 @@ _ANYWHERE: Final[dict[Label, str]] = {
         """,
     Label.AREA: "区号 區號 市外局番 지역번호",
     Label.NOISE: """
-        邮政编码 邮编 郵遞區號 郵便番号 郵政編碼 税号 纳税人识别号 统一社会信用代码 信用代码
+        税号 纳税人识别号 统一社会信用代码 信用代码
         统一编号 統一編號 組織機構代碼
         账号 帐号 賬號 帳號 开户 银行 銀行 订单号 订单 订单编号 编号 編號 合同 证书 许可证 许可
         登记号 备案号 备案
         公网安备 注册号 专利 群号 交流群 QQ群 口座 登録番号 法人番号 注文番号 免許 許可番号
         사업자등록번호 사업자 등록번호
-        통신판매업 통신판매 우편번호 계좌 주문번호 고유번호 รหัสไปรษณีย์ เลขประจำตัวผู้เสียภาษี
+        통신판매업 통신판매 계좌 주문번호 고유번호 เลขประจำตัวผู้เสียภาษี
         เลขที่บัญชี ทะเบียน
         الرمز البريدي صندوق البريد ص.ب ص ب ص.ب. حساب السجل التجاري الرقم الضريبي کد پستی کدپستی
         شناسه ملی
         ת.ד מיקוד ת"ז ח.פ ח"פ עוסק מורשה מספר חשבון पिन कोड पिन जीएसटी खाता পোস্ট কোড 价格 价 元
         营业执照
-        房间 室号 坐标 经度 纬度 版本
+        坐标 经度 纬度 版本
         """,
+    Label.SMALL: "邮政编码 邮编 郵遞區號 郵便番号 郵政編碼 우편번호 รหัสไปรษณีย์ 房间 室号",
     Label.HOURS: """
         办公时间 工作时间 服务时间 营业时间 受付時間 開館時間 営業時間 業務時間 辦公時間 개방시간
         운영시간 업무시간 근무시간 상담시간
@@ -356,8 +356,8 @@ _TWO_WORDS: Final[dict[str, Label]] = {
     "ٹیلی فون": Label.VOICE,
     "דואר אלקטרוני": Label.MAIL,
     "טלפון נייד": Label.MOBILE,
-    "صندوق البريد": Label.NOISE,
-    "الرمز البريدي": Label.NOISE,
+    "صندوق البريد": Label.SMALL,
+    "الرمز البريدي": Label.SMALL,
     "السجل التجاري": Label.NOISE,
     "الرقم الضريبي": Label.NOISE,
     "کد پستی": Label.NOISE,
@@ -408,12 +408,15 @@ _LETTER: Final = re.compile(
 )
 
 
-@lru_cache(maxsize=8_192)
 def labels(text: str, region: str) -> tuple[Found, ...]:
-    """The labels in *text* (folded to plain characters, one line), in order, not overlapping.
+    """The labels in *text* (folded to plain characters, one line), in order, not overlapping."""
+    # A line is asked about several times on its way, and pages repeat their lines; but what is
+    # kept must not grow with somebody's endless line.
+    return _kept(text, region) if len(text) <= 300 else tuple(_labels(text, region))
 
-    A line is asked about several times on its way, and pages repeat their lines.
-    """
+
+@lru_cache(maxsize=8_192)
+def _kept(text: str, region: str) -> tuple[Found, ...]:
     return tuple(_labels(text, region))
 
 

@@ -396,6 +396,8 @@ def _start_tag(reader: _Reader, name: str, attributes: _Attributes, at: int, aft
         _decoded_mail(reader, attributes["data-cfemail"])
     if name in ("svg", "math") and reader.source[after - 2] == "/":
         return
+    if "itemprop" in attributes and "content" in attributes and not reader.hidden:
+        _machine_value(reader, attributes)
     if name in _VOID:
         if name == "img" and not reader.hidden:
             _picture(reader, attributes)
@@ -443,6 +445,19 @@ def _start_tag(reader: _Reader, name: str, attributes: _Attributes, at: int, aft
 
 def _has_cfemail_inside(source: str, after: int) -> bool:
     return "data-cfemail" in source[after : after + 300].split("</a", 1)[0]
+
+
+_PROPERTIES: Final = {"telephone": "tel", "faxNumber": "fax", "email": "mailto"}
+
+
+def _machine_value(reader: _Reader, attributes: _Attributes) -> None:
+    """A value for machines alone: <meta itemprop="telephone" content="+44…">."""
+    value, start, end = attributes["content"]
+    for prop in _value(attributes, "itemprop").split():
+        if prop in _PROPERTIES and value:
+            at = reader.builder.length
+            scheme = _PROPERTIES[prop]
+            reader.links.append(Link(scheme, html.unescape(value), at, at, (start, end)))
 
 
 def _meanings(name: str, attributes: _Attributes) -> tuple[str, ...]:

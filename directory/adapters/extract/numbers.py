@@ -518,6 +518,8 @@ def stands_alone(number: Number, region: str) -> bool:
     digits = digits_of(text)
     if len(digits) < 7:
         return False
+    if region == "CN" and re.fullmatch(r"1[3-9]\d[ -]?\d{4}[ -]?\d{4}", text):
+        return True  # a mobile, dialled without anything before it
     trunk = _trunk(region)
     if trunk and digits.startswith(trunk) and len(digits) >= 8:
         return trunk != "8" or len(digits) == 11

@@ -7,6 +7,7 @@ is kept beside two arrays that lead from each of its characters back to the sour
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -163,6 +164,10 @@ def fold_character(character: str) -> str:
 
 _FOLDED: Final = _Folding()
 
+# It holds until it is popped, or to the end of the line (Unicode Standard Annex 9).
+_OVERRIDE: Final = "\u202e"
+_TURNED: Final = re.compile("\u202e([^\u202c\u202e\n]*)\u202c?")
+
 
 def fold(text: str) -> str:
     """*text* folded, for comparing; its length may change."""
@@ -199,6 +204,9 @@ class Builder:
         if len(folded) == len(piece):
             self._extend(folded, piece, start, None)
             return
+        if _OVERRIDE in piece:
+            self._add_turned(piece, start)
+            return
         # Invisible characters are left out, so each stretch between them is one.
         begin = 0
         for n, character in enumerate(piece):
@@ -206,6 +214,16 @@ class Builder:
                 self.add(piece[begin:n], start + begin)
                 begin = n + 1
         self.add(piece[begin:], start + begin)
+
+    def _add_turned(self, piece: str, start: int) -> None:
+        """*piece* with what a right-to-left override shows backwards turned round."""
+        position = 0
+        for turned in _TURNED.finditer(piece):
+            self.add(piece[position : turned.start()], start + position)
+            for at in range(turned.end(1) - 1, turned.start(1) - 1, -1):
+                self.add_made(piece[at], start + at, start + at + 1)
+            position = turned.end()
+        self.add(piece[position:], start + position)
 
     def add_made(self, characters: str, start: int, end: int) -> None:
         """Text that markup stands for: what an entity or a break makes of start to end."""

@@ -20,7 +20,7 @@ from directory.adapters.extract.numbers import (
     is_noise,
     stands_alone,
 )
-from directory.adapters.extract.page import MASK, Cell, Page
+from directory.adapters.extract.page import MASK, Cell, Link, Page
 
 _CALLED: Final = frozenset((Label.VOICE, Label.FAX, Label.MOBILE))
 _URL: Final = re.compile(
@@ -107,7 +107,7 @@ def scan(page: Page, region: str) -> Scan:
                 address=mail.address,
             )
         )
-    items += _linked(page, items)
+    items += _linked(page, items, region)
     taken = sorted((it.start, it.end) for it in items)
     for address in find_addresses(
         page, masked, [(it.start, it.end) for it in lines], taken, region
@@ -332,7 +332,7 @@ class _Scanner:
             if event.start < last_end:
                 continue
             found, last_end = self._run(line, event, active, postposed, since_label)
-            if active.noise or Label.AREA in active.kinds:
+            if active.noise or Label.AREA in active.kinds or Label.SMALL in active.kinds:
                 active = _Active()
             if found:
                 since_label += found
@@ -423,7 +423,8 @@ class _Scanner:
             self.reader.area = text[run.start : run.end]
             return [], run.end
         called = any(it in _CALLED for it in kinds)
-        if len(found_numbers.digits_of(text[run.start : run.end])) < (1 if called else 7):
+        shortest = 1 if called else 8 if Label.SMALL in kinds else 7
+        if len(found_numbers.digits_of(text[run.start : run.end])) < shortest:
             return [], run.end  # a year, a room: spared the closer look
         if called and active.end >= 0 and behind is None and run.start > active.end:
             gap = text[max(active.end, line.start) : run.start]
@@ -492,6 +493,8 @@ class _Scanner:
         called = [it for it in kinds if it in _CALLED]
         if not called:
             called = [Label.MOBILE if number.type == "mobile" else Label.VOICE]
+        if called == [Label.MOBILE] and number.type == "fixed_line":
+            called = [Label.VOICE]  # "from mobiles: 03-…" names the caller's
         for kind in called:
             self.items.append(
                 Item(
@@ -568,7 +571,7 @@ def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
     return "".join(pieces)
 
 
-def _linked(page: Page, items: list[Item]) -> list[Item]:
+def _linked(page: Page, items: list[Item], region: str) -> list[Item]:
     """What only a link says: a mailbox or number behind words such as "write to us"."""
     found: list[Item] = []
     spans = sorted((it.start, it.end, it.kind) for it in items)
@@ -580,7 +583,7 @@ def _linked(page: Page, items: list[Item]) -> list[Item]:
             for mail in find_mails(link.value.strip(), ""):
                 found.append(_from_link(page, "mail", link.start, link.source, mail.address))
         elif not any(it in ("voice", "fax", "mobile") for it in inside):
-            found += _dialled_link(page, link.start, link.end, link.value, link.source, link.scheme)
+            found += _dialled_link(page, link, region)
     return found
 
 
@@ -594,16 +597,13 @@ def _from_link(page: Page, kind: str, at: int, source: tuple[int, int], address:
     return Item(kind, at, at, page.source[source[0] : source[1]], address=address, evidence=source)
 
 
-def _dialled_link(
-    page: Page, start: int, end: int, value: str, source: tuple[int, int], scheme: str
-) -> list[Item]:
-    reading = found_numbers.reading(value.strip(), "")
+def _dialled_link(page: Page, link: Link, region: str) -> list[Item]:
+    reading = found_numbers.reading(link.value.strip(), region)
     if reading is None or reading.type == "unknown":
         return []
-    number = Number(start, start, value, reading.e164, reading.extension, reading.type)
-    before = page.text[max(0, start - 40) : end].rpartition("\n")[2]
-    said = [it.kind for it in labels(before, "") if it.kind in _CALLED]
-    kind = said[-1].value if said else "voice"
-    if scheme == "fax":
-        kind = "fax"
-    return [Item(kind, start, start, value, label=start, number=number, evidence=source)]
+    at = link.start
+    number = Number(at, at, link.value, reading.e164, reading.extension, reading.type)
+    before = page.text[max(0, at - 40) : link.end].rpartition("\n")[2]
+    said = [it.kind for it in labels(before, region) if it.kind in _CALLED]
+    kind = "fax" if link.scheme == "fax" else said[-1].value if said else "voice"
+    return [Item(kind, at, at, link.value, label=at, number=number, evidence=link.source)]
