@@ -11,6 +11,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from directory.parts import Parts, assemble
+from directory import logs
 from directory.settings import Settings, load_settings
 from directory.web import (
     actions,
@@ -40,6 +41,8 @@ def create_app(config: Mapping[str, Any] | str | Path | Settings | None = None) 
     settings = config if isinstance(config, Settings) else load_settings(config)
     return app_of(assemble(settings))
 
+    # Before anything is logged: as it comes, structlog writes local variables into its traces.
+    logs.configure()
 
 def app_of(parts: Parts) -> Flask:
     """The application around *parts*."""

@@ -634,7 +634,10 @@ class Database:
             if self.url.database and self.url.database != ":memory:":
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             engine = sa.create_engine(
-                self.url, json_serializer=_dump_json, connect_args={"timeout": self.write_wait_s}
+                self.url,
+                json_serializer=_dump_json,
+                hide_parameters=True,
+                connect_args={"timeout": self.write_wait_s},
             )
             sa.event.listen(engine, "connect", _set_up_sqlite)
             sa.event.listen(engine, "begin", self._begin_sqlite)
@@ -645,6 +648,8 @@ class Database:
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5},
         )
+            # An error that quotes a statement quotes no visitor.
+            hide_parameters=True,
         sa.event.listen(engine, "begin", self._begin_postgresql)
         return engine
 
