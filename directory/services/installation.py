@@ -63,7 +63,7 @@ def begin(
 
 def plant_once(parts: Any, *, sample: bool, by: str) -> None:
     """Migrate the database of *parts* and fill it from the seed if it is empty."""
-    migrations.upgrade(parts.db)
+    migrations.upgrade_apart(parts.db)
     _plant(parts.db, parts.settings, sample=sample, desk_email="", by=by)
 
 

@@ -1,17 +1,23 @@
-"""The database's shape, step by step. Each step has its way back and suits the release before."""
+"""The database's shape, step by step. Each step has its way back and suits the release before.
+
+Alembic is imported where a step is taken and nowhere else: it is ten megabytes, which every web
+and worker process would carry for the one look at the revision when it starts.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+import sqlalchemy as sa
 
 from directory.adapters import search
 from directory.adapters.db import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 
 def is_ours(name: str | None, type_: str, parents: Any) -> bool:
@@ -20,6 +26,8 @@ def is_ours(name: str | None, type_: str, parents: Any) -> bool:
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     return config
@@ -27,6 +35,8 @@ def _config() -> Config:
 
 def upgrade(database: Database, revision: str = "head") -> None:
     """Bring *database* to *revision*; nothing happens if it is there. Safe to run beside others."""
+    from alembic import command
+
     with database.engine.connect() as connection:
         if not database.is_sqlite:
             # Two machines started at once: the second waits and finds the work done.
@@ -39,8 +49,33 @@ def upgrade(database: Database, revision: str = "head") -> None:
         search.bring_up(database)
 
 
+def upgrade_apart(database: Database) -> None:
+    """As upgrade(), in a process that ends with it; for one that goes on to serve.
+
+    Raises RuntimeError when it fails, which has then been said on standard error.
+    """
+    if current(database) == newest():
+        search.bring_up(database)
+        return
+    database.dispose()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            upgrade(database)
+            database.dispose()
+            os._exit(0)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise RuntimeError(f"the database was not upgraded: {os.waitstatus_to_exitcode(status)}")
+
+
 def downgrade(database: Database, revision: str) -> None:
     """Take *database* back to *revision* ("base" is before the first)."""
+    from alembic import command
+
     with database.engine.connect() as connection:
         config = _config()
         config.attributes["connection"] = connection
@@ -50,10 +85,16 @@ def downgrade(database: Database, revision: str) -> None:
 
 def current(database: Database) -> str | None:
     """The revision *database* is at; None before the first."""
-    with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    with database.reading() as session:
+        connection = session.connection()
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        return found
 
 
 def newest() -> str | None:
     """The revision this release wants."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    # The files are named by their revisions ("v0003_search.py"), and a test holds them to it.
+    steps = (Path(__file__).parent / "versions").glob("v*.py")
+    return max((step.stem[1:].partition("_")[0] for step in steps), default=None)
