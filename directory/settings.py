@@ -15,6 +15,8 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -30,7 +32,8 @@ from pydantic import (
     ValidationError,
 )
 
-from directory.domain.errors import SettingsInvalid
+from directory.domain.calendars import Override, WorkingCalendar
+from directory.domain.errors import InvalidValue, SettingsInvalid
 
 PREFIX = "DIRECTORY_"
 
@@ -120,9 +123,27 @@ class EnquirySettings(Section):
     ack: bool = True
 
 
+class DaySettings(Section):
+    """What the operator knows better about one day than the public calendar."""
+
+    day: date
+    working: bool
+    name: dict[str, str] = {}
+
+
 class SlaSettings(Section):
     target_working_days: Annotated[int, Field(ge=1, le=60)] = 2
     calendars: tuple[str, ...] = ("CN",)
+    days: tuple[DaySettings, ...] = ()
+
+    @cached_property
+    def calendar(self) -> WorkingCalendar:
+        """The working days that targets and hours are counted in.
+
+        Raises InvalidValue "calendar.unknown".
+        """
+        own = tuple(Override(day.day, day.working, day.name) for day in self.days)
+        return WorkingCalendar(self.calendars, own)
 
 
 class Transfer(Section):
@@ -434,6 +455,10 @@ def _with_kept_key(settings: Settings) -> Settings:
 
 def _refuse_unsafe(settings: Settings) -> None:
     problems = []
+    try:
+        settings.sla.calendar.is_working_day(date(2020, 1, 1))
+    except InvalidValue as error:
+        problems.append(f"sla.calendars: {error}")
     if "en" not in settings.site.name and "zh-Hans" not in settings.site.name:
         problems.append("site.name: give a name in en or zh-Hans")
     if settings.env == "production":

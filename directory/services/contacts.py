@@ -8,6 +8,8 @@ from functools import lru_cache
 from uuid import UUID
 
 import sqlalchemy as sa
+from babel import Locale
+from babel.dates import get_timezone_location
 from sqlalchemy.orm import Session
 
 from directory.adapters.db import departments, slug_history, topics
@@ -18,7 +20,6 @@ from directory.adapters.queries import (
     events_of,
     parent_ids,
 )
-from directory.domain.calendars import WorkingCalendar
 from directory.domain.columns import (
     CellInvalid,
     Cells,
@@ -50,12 +51,6 @@ Changes = dict[str, tuple[str, str]]
 _NOT_CELLS = frozenset({"id", "status", "successor", "topics"})
 
 
-@lru_cache(maxsize=64)
-def calendar_of(calendars: tuple[str, ...]) -> WorkingCalendar:
-    """One object for the same calendars, with what it has worked out already."""
-    return WorkingCalendar(calendars)
-
-
 def hours_of(department: Department, *, settings: Settings) -> OpeningHours | None:
     """When somebody is there; None when the department does not say."""
     if not department.hours:
@@ -71,7 +66,7 @@ def hours_of(department: Department, *, settings: Settings) -> OpeningHours | No
     return OpeningHours.parse(
         department.hours,
         department.timezone or settings.site.timezone,
-        calendar=calendar_of(settings.sla.calendars),
+        calendar=settings.sla.calendar,
         closures=closures,
     )
 
@@ -87,7 +82,7 @@ def answer_by(
     department: Department, topic: Topic | None, *, settings: Settings, received: datetime
 ) -> datetime:
     """The instant (UTC) an answer is due: the target counted in the department's working days."""
-    calendar = calendar_of(settings.sla.calendars)
+    calendar = settings.sla.calendar
     hours = hours_of(department, settings=settings)
     days = reply_days_of(department, topic, settings=settings)
     zone = department.timezone or settings.site.timezone
@@ -104,6 +99,22 @@ def place_of(department: Department, language: str) -> str:
             # 南京市 in an address, 南京 in a sentence.
             return place.removesuffix("市") if written_in == "zh-Hans" and len(place) > 2 else place
     return ""
+
+
+def place_in_zone(department: Department | None, settings: Settings, language: str) -> str:
+    """The town whose time is meant: the department's, else the city in the zone's own name."""
+    if department and (place := place_of(department, language)):
+        return place
+    zone = (department.timezone if department else "") or settings.site.timezone
+    return _city(zone, language) if "/" in zone else ""
+
+
+@lru_cache(maxsize=512)
+def _city(zone: str, language: str) -> str:
+    found: str = get_timezone_location(
+        zone, locale=Locale.parse(language, sep="-"), return_city=True
+    )
+    return found.rpartition("/")[2]
 
 
 def language_of(department: Department, settings: Settings) -> str:
@@ -270,7 +281,7 @@ def _change(
         _refuse_taken(session, str(Slug.parse(renamed)), by=department)
     _take_cells(session, department, cells, settings=settings, now=now)
     if department.slug != slug:
-        _keep_slug(session, department, slug, now)
+        keep_slug(session, department, slug, now)
     if slug == settings.site.desk:
         if department.slug != slug:
             raise Conflict(f"“{slug}” is the desk ([site] desk) and keeps its name")
@@ -432,7 +443,7 @@ def _refuse_taken(session: Session, slug: str, *, by: Department | None = None) 
         raise InvalidValue("slug.taken", slug=slug, dept=localised(holder.name, "en")[0])
 
 
-def _keep_slug(session: Session, department: Department, old: str, now: datetime) -> None:
+def keep_slug(session: Session, department: Department, old: str, now: datetime) -> None:
     """Let the slug *old* lead to where *department* is from now on."""
     both = (old, department.slug)
     session.execute(sa.delete(slug_history).where(slug_history.c.slug.in_(both)))
