@@ -17,7 +17,6 @@ own transaction. Who writes many rows without the session's objects calls :func:
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -39,6 +38,8 @@ from directory.domain.terms import VERSION, Caller, Clauses, Entry, Query, fold,
 
 # How many candidates are ranked; a query with more is told to say more.
 MOST: Final = 1_000
+# What only comes near is looked at more closely, and nobody reads on for long.
+_MOST_NEAR: Final = 300
 _CHUNK: Final = 500
 # From this share of a directory on, making the index anew is cheaper than mending it.
 _REBUILD_FROM: Final = 2_000
@@ -98,7 +99,7 @@ class Found:
     """A page of departments and one of topics, the best first, and how many there are of each.
 
     ``near`` says that nothing has the words as they were typed, and these come near. ``more``
-    says that there are more than were looked at (``MOST``).
+    says that there are more than were looked at.
     """
 
     departments: tuple[Hit, ...] = ()
@@ -133,9 +134,10 @@ def search(
     more = len(strict) > MOST
     candidates |= {it.number: it for it in strict[:MOST]}
     if not candidates and query.loose:
-        loose = _look(session, query.loose, MOST + 1, language)
-        more = len(loose) > MOST
-        candidates = {it.number: it for it in loose[:MOST] if query.is_near(it.names)}
+        loose = _look(session, query.loose, _MOST_NEAR + 1, language)
+        more = len(loose) > _MOST_NEAR
+        is_near = query.nearness()
+        candidates = {it.number: it for it in loose[:_MOST_NEAR] if is_near(it.names)}
         near = bool(candidates)
     rank = query.misses if near else query.rank
     ordered = sorted((rank(it.names), it.sort, it.number) for it in candidates.values())
@@ -224,7 +226,7 @@ def _look(session: Session, clauses: Clauses, limit: int, language: str) -> list
     if not _is_sqlite(session):
         return _look_in_samples(session, clauses, limit, sort)
     found = session.execute(_SQLITE_LOOK[sort], {"terms": _fts5(clauses), "limit": limit})
-    return [_Candidate(*row) for row in found]
+    return list(map(_Candidate._make, found.all()))
 
 
 _SORTS: Final = ("sort_en", "sort_zh")
@@ -243,8 +245,10 @@ _POSTGRESQL_LOOK: Final = {
         "WITH hit AS MATERIALIZED "  # noqa: S608
         "(SELECT number FROM search_terms WHERE terms @@ CAST(:terms AS tsquery)), "
         "first AS MATERIALIZED (SELECT number FROM hit ORDER BY number LIMIT :limit) "
-        f"SELECT number, kind, names, also, {sort} "
-        "FROM first JOIN search_entry USING (number) ORDER BY number"
+        # Row by row: a planner that knows nothing of the table yet would read the whole of it.
+        f"SELECT entry.* FROM first CROSS JOIN LATERAL (SELECT number, kind, names, also, {sort} "
+        "FROM search_entry WHERE search_entry.number = first.number LIMIT 1) AS entry "
+        "ORDER BY number"
     )
     for sort in _SORTS
 }
@@ -255,7 +259,7 @@ def _look_in_samples(session: Session, clauses: Clauses, limit: int, sort: str) 
         sample = ((f"{_LEVEL_MARK}{level}",),) if level else ()
         parameters = {"terms": _tsquery((*clauses, *sample)), "limit": limit}
         found = session.execute(_POSTGRESQL_LOOK[sort], parameters)
-        return [_Candidate(*row) for row in found]
+        return list(map(_Candidate._make, found.all()))
 
     found = ask(_FIRST_LEVEL)
     if len(found) >= limit:
@@ -352,6 +356,7 @@ _POSTGRESQL_DONE: Final = (
     "ALTER TABLE search_anew ADD CONSTRAINT pk_search_anew PRIMARY KEY (number)",
     "CREATE INDEX ix_search_anew_terms ON search_anew USING gin (terms) WITH (fastupdate = off)",
     "ANALYZE search_anew",
+    "ANALYZE search_entry",
     "DROP TABLE search_terms",
     "ALTER TABLE search_anew RENAME TO search_terms",
     "ALTER TABLE search_terms RENAME CONSTRAINT pk_search_anew TO pk_search_terms",
@@ -555,8 +560,8 @@ def _values(entry: Entry, name: Mapping[str, str]) -> dict[str, Any]:
         "sort_zh": in_order(localised(name, "zh-Hans")[0]),
         "terms": sorted(entry.terms),
     }
-    content = json.dumps(values, ensure_ascii=False).encode()
-    values["digest"] = hashlib.blake2b(content, digest_size=16).hexdigest()
+    content = "\n\n".join((*values["terms"], entry.keys, *entry.also, *sorted(name.values())))
+    values["digest"] = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     return values
 
 

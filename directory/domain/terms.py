@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations, pairwise
 from typing import Final
 
@@ -38,6 +38,7 @@ NUMBER: Final = "☎"
 _WORD_MAX: Final = 20
 _WHOLE_MAX: Final = 80
 _SLIP_MIN: Final = 4
+_SLIP_MAX: Final = 16
 # Fewer digits than these are a room or a year as often as a telephone number.
 NUMBER_MIN: Final = 7
 
@@ -45,7 +46,7 @@ NUMBER_MIN: Final = 7
 _QUERY_MAX: Final = 200
 _UNITS_MAX: Final = 8
 _RUN_MAX: Final = 12
-_LOOSE_MAX: Final = 8
+_LOOSE_MAX: Final = 5
 
 # Scripts written without spaces: Han, kana, Thai, Lao, Myanmar, Khmer.
 _NO_SPACES = (
@@ -114,12 +115,30 @@ def beginnings(word: str) -> list[str]:
 def slips(word: str) -> list[str]:
     """What *word* shares with every word one slip away: itself, and itself less one letter.
 
-    Nothing for short words and for numbers, where one sign more is another thing.
+    Nothing for short words and for numbers, where one sign more is another thing, and for words
+    so long that they are found by half of their letters.
     """
-    if len(word) < _SLIP_MIN or not word.isalpha():
+    if not _SLIP_MIN <= len(word) <= _SLIP_MAX or not word.isalpha():
         return []
     less = {word[:place] + word[place + 1 :] for place in range(len(word))}
     return [SLIP + spelling for spelling in sorted({word, *less})]
+
+
+def _of_run(run: str) -> list[str]:
+    """The characters of a run, and its pairs of neighbours."""
+    return [*run, *map("".join, pairwise(run))]
+
+
+@lru_cache(maxsize=8_192)
+def _of_text(text: str) -> tuple[str, ...]:
+    """The terms of a text that is found by its words: many departments share a building."""
+    terms: list[str] = []
+    for unit in units_of(fold(text)):
+        if unit.run:
+            terms += _of_run(unit.text)
+        else:
+            terms.append(unit.text)
+    return tuple(terms)
 
 
 @lru_cache(maxsize=8_192)
@@ -204,17 +223,13 @@ class Entry:
             self._add_initials([word[0] for word in words])
         for unit in units:
             if unit.run:
-                self._add_run(unit.text)
+                self.terms.update(_of_run(unit.text))
                 for found in _HAN_RUN.finditer(unit.text):
                     self._add_sound(spoken(found[0]))
 
     def add_text(self, text: str) -> None:
         """Words that stand on its page, such as a building: found whole."""
-        for unit in units_of(fold(text)):
-            if unit.run:
-                self._add_run(unit.text)
-            else:
-                self.terms.add(unit.text)
+        self.terms.update(_of_text(text))
 
     def add_mailbox(self, address: str) -> None:
         """A mail address: found by the part before the @, and by its words."""
@@ -243,10 +258,6 @@ class Entry:
             self.names[key] = None
             self.terms.add(WHOLE + whole[:_WHOLE_MAX])
 
-    def _add_run(self, run: str) -> None:
-        self.terms.update(run)
-        self.terms.update(map("".join, pairwise(run)))
-
     def _add_sound(self, toned: tuple[str, ...]) -> None:
         # "lü" is "lv" on Chinese keyboards and "lu" to everyone else.
         spoken = [syllable[:-1].replace("v", "u") for syllable in toned]
@@ -255,8 +266,7 @@ class Entry:
             return
         self._add_key(joined, joined)
         self.terms.update(beginnings(joined[:_WORD_MAX]))
-        if len(joined) <= _WORD_MAX:
-            self.terms.update(slips(joined))
+        self.terms.update(slips(joined))
         for start in range(1, len(spoken)):
             for end in range(start + 1, min(start + 4, len(spoken)) + 1):
                 self.terms.add("".join(spoken[start:end])[:_WORD_MAX])
@@ -287,6 +297,7 @@ class Query:
     """
 
     text: str
+    joined: str
     units: tuple[Unit, ...]
     whole: Clauses
     strict: Clauses
@@ -307,6 +318,7 @@ class Query:
         whole = "".join(unit.text for unit in found)[:_WHOLE_MAX]
         return cls(
             text=" ".join(unit.text for unit in found),
+            joined=whole,
             units=tuple(units),
             whole=((WHOLE + whole,),) if whole else (),
             strict=strict,
@@ -322,7 +334,7 @@ class Query:
         0 it is called that, 1 a name begins so, 2 its names have all the words, 3 they have them
         as beginnings, 4 the words stand elsewhere on its page.
         """
-        if f"\n {self.text} \n" in keys:
+        if f"\n {self.text} \n" in keys or f"\n {self.joined} \n" in keys:
             return 0
         if f"\n {self.text}" in keys:
             return 1
@@ -346,17 +358,21 @@ class Query:
             for unit in self.units
         )
 
-    def is_near(self, keys: str) -> bool:
-        """Whether a record found loosely is worth showing: every word within a slip of one of its.
-
-        Two words can share a spelling and be two slips apart.
+    def nearness(self) -> Callable[[str], bool]:
+        """What tells whether a record found loosely is worth showing: every word within a slip
+        of one of its names', for two words can share a spelling and be two slips apart.
         """
-        words = keys.split()
-        return all(
-            unit.run or any(one_slip(unit.text, word) or word == unit.text for word in words)
-            for unit in self.units
-            if slips(unit.text)
-        )
+        asked = [unit.text for unit in self.units if not unit.run and slips(unit.text)]
+
+        # Names are many and their words few, so each word is compared once.
+        @cache
+        def answered(word: str) -> frozenset[str]:
+            return frozenset(text for text in asked if one_slip(text, word))
+
+        def is_near(keys: str) -> bool:
+            return len(frozenset().union(*map(answered, keys.split()))) == len(asked)
+
+        return is_near
 
 
 def _strict(unit: Unit) -> list[tuple[str, ...]]:
