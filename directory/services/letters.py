@@ -185,7 +185,8 @@ class Letters:
             "service_name": localised(settings.site.name, language)[0],
             "from_address": settings.mail.from_,
             "reply_to": self._desk(language),
-            "department_name": localised(department.name, language)[0],
+            # One line, whatever was stored once: it stands in the subject.
+            "department_name": " ".join(localised(department.name, language)[0].split()),
             "timezone": department.timezone or settings.site.timezone,
             "place": place_of(department, language),
         }
