@@ -403,7 +403,7 @@ _SYMBOLS: Final = {
     "📧": Label.MAIL,
 }
 _LETTER: Final = re.compile(
-    r"(?<![^\s|(,;/•·*>—–-])([^\W\d_@])(?:\s{0,2}[.:)\]|]{1,2}(?=\s{0,3}[+(]{0,2}\d)"
+    r"(?<![^\s|(,;/•·*>—–])([^\W\d_@])(?:\s{0,2}[.:)\]|]{1,2}(?=\s{0,3}[+(]{0,2}\d)"
     r"|\s{1,3}(?=[+(]{0,2}\d)|\s?:(?=\s*[^\W\d_]))"
 )
 
@@ -456,7 +456,7 @@ def _labels(text: str, region: str) -> list[Found]:
     found += [
         Found(_LETTERS[key(it[1])], it.start(1), it.end(1))
         for it in _LETTER.finditer(text)
-        if key(it[1]) in _LETTERS
+        if key(it[1]) in _LETTERS and not (it[1] in "cC" and text[it.end(1)] == ")")  # ©
     ]
     return _without_overlaps(found)
 

@@ -133,6 +133,7 @@ def _country_digits(region: str) -> str:
 _EXTENDING: Final = frozenset(("AT", "CH", "DE", "LI", "LU"))
 _AREA: Final = re.compile(r"0\d{1,3}")
 _AREA_BEHIND: Final = re.compile(r"(\d[\d -]{4,}\d)\s?\((0\d{1,3})\)?")
+_NEAR: Final = 200
 _MOST_PIECES: Final = 30
 _RANGE_WORD: Final = re.compile(r"\s?(?:to|bis|al|do|до|至|到|から|부터)\s?(\d{1,4})(?![\d]|\s?\d)")
 _RIGHT_TO_LEFT: Final = "AE AF BH DZ EG IL IQ IR JO KW LB LY MA OM PK PS QA SA SD SY TN YE"
@@ -271,7 +272,7 @@ class Reader:
     ) -> list[Number]:
         text = self.text[start:end]
         digits = digits_of(text)
-        before = siblings[-1] if siblings else self.before
+        before = siblings[-1] if siblings else self._near(start, labelled=labelled)
         if siblings and gap.startswith("/") and self._extends_before(end, digits):
             siblings[-1].extension, siblings[-1].end = digits, end
             return []
@@ -304,6 +305,12 @@ class Reader:
         ):
             return [Number(start, end, text, None, service=True)]
         return self._kept(start, end, found)
+
+    def _near(self, start: int, *, labelled: bool) -> Number | None:
+        """The number before, if it is near enough for this one to lean on it."""
+        if self.before is None or start - self.before.end > (_NEAR if labelled else 6):
+            return None
+        return self.before
 
     def _extends_before(self, end: int, digits: str) -> bool:
         """Whether digits behind a slash are the extension of the number before it."""
@@ -422,8 +429,9 @@ class Reader:
         if ranged is None or not self._continues(ranged[2], start, start + len(ranged[1])):
             return []
         first = self._dialled(ranged[1])
-        if first is None and self.before is not None:
-            first = self._completed(ranged[1], digits_of(ranged[1]), self.before)
+        near = self._near(start, labelled=True)
+        if first is None and near is not None:
+            first = self._completed(ranged[1], digits_of(ranged[1]), near)
         if first is None or (first.type == "unknown"):
             return []
         head = self._kept(start, start + len(ranged[1]), first)
@@ -471,6 +479,8 @@ _YEARS: Final = re.compile(
 _HOURS: Final = re.compile(r"\d{1,2}[.]?\d{0,2}\s*-\s*\d{1,2}[.]\d\d|\d{1,2}\.\d\d")
 _DECIMAL: Final = re.compile(r"-?\d{1,3}\.\d{3,}|\d{1,3}(?:\.\d{3})+")
 _ORCID: Final = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]?|97[89][- ]?\d[\d -]{8,13}\d")
+_POSTAL: Final = re.compile(r"\d{5}-\d{3,4}")
+_STATE: Final = re.compile(r"(?:\b[A-Z]{2}|[,-])[\s.*#/]*$")  # "Boston, MA  02110-1301"
 _NO_NUMBER: Final = re.compile(
     "|".join(it.pattern for it in (_DATE, _YEARS, _HOURS, _DECIMAL, _ORCID))
 )
@@ -485,8 +495,13 @@ _MONEY_AFTER: Final = re.compile(
 )
 
 
-_GLUED_BEFORE: Final = re.compile(r"\d[:,.]$|[A-Za-z_=№#§±]$|\d\s?[×x]\s?$")
+_GLUED_BEFORE: Final = re.compile(r"\d[:,.]$|[A-Za-z_=№#§±`]$|\d\s?[×x]\s?$")
 _GLUED_AFTER: Final = re.compile(r"[:,.]\d|[A-Za-z_%°′″]")
+
+
+def is_years(text: str) -> bool:
+    """Whether *text* is a span of years: "2017-2022"."""
+    return _YEARS.fullmatch(text.strip()) is not None
 
 
 def is_noise(text: str, start: int, end: int) -> bool:
@@ -496,12 +511,20 @@ def is_noise(text: str, start: int, end: int) -> bool:
         return True
     if _ADDRESS_OF_HOST.fullmatch(run) and all(int(it) < 256 for it in run.split(".")):
         return True
+    if _POSTAL.fullmatch(run) and _STATE.search(text[max(0, start - 8) : start]):
+        return True
     before = text[max(0, start - 8) : start].rpartition("\n")[2]
     after = text[end : end + 8].partition("\n")[0]
     if _MONEY_BEFORE.search(before) or _MONEY_AFTER.match(after):
         return True
     # "12:30-13:30", "v1.2.3", "A1234567", "1,234,567", "±0.5"
     return bool(_GLUED_BEFORE.search(before) or _GLUED_AFTER.match(after))
+
+
+# One kind of separator throughout, but for "514 555-0161".
+_GROUPED: Final = re.compile(
+    r"\d{1,4}(?:([ ./-])\d{2,4}(?:\1\d{2,4}){0,3}|[ /]\d{2,4}-\d{2,4}(?:-\d{2,4})?)"
+)
 
 
 def stands_alone(number: Number, region: str) -> bool:
@@ -523,7 +546,7 @@ def stands_alone(number: Number, region: str) -> bool:
     trunk = _trunk(region)
     if trunk and digits.startswith(trunk) and len(digits) >= 8:
         return trunk != "8" or len(digits) == 11
-    grouped = re.fullmatch(r"\d{1,4}(?:[ ./-]\d{2,4}){1,4}", text) is not None
+    grouped = _GROUPED.fullmatch(text) is not None
     return grouped and (not trunk or number.type in ("toll_free", "uan", "mobile", "shared_cost"))
 
 

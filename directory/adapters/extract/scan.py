@@ -39,15 +39,13 @@ _COLUMNS: Final = re.compile(r"\t|\s*\|\s*|\s{3,}|;\s?")
 _DIGIT: Final = re.compile(r"\d")
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 # "413.555.0101 (p) / 413.555.0102 (f)"
-_BEHIND: Final = re.compile(r"\s?\(\s?([ptofmcvTPOFMCV])\.?\s?\)")
+_BEHIND: Final = re.compile(r"\s?\(\s?([ptofmTPOFM])\.?\s?\)")
 _LETTERS_BEHIND: Final = {
     "p": Label.VOICE,
     "t": Label.VOICE,
     "o": Label.VOICE,
-    "v": Label.VOICE,
     "f": Label.FAX,
     "m": Label.MOBILE,
-    "c": Label.MOBILE,
 }
 _COUNTED: Final = re.compile(
     r"(?:№|#|\bno\.?|\bnr\.?|\bid|番号|번호|号|編號)\s*[:.]?\s*$", re.IGNORECASE
@@ -373,7 +371,7 @@ class _Scanner:
                 found[it.start] = it.kind
         for run in line.runs:
             letter = _BEHIND.match(self.text, run.end)
-            if letter is not None:
+            if letter is not None and run.end - run.start > 7:
                 found[letter.start(1)] = _LETTERS_BEHIND[letter[1].lower()]
         if found:
             return found
@@ -438,19 +436,29 @@ class _Scanner:
             if re.search(r"[^\W\d_]{3,}\s?:\s*[(\[]?$", gap):
                 kinds, at = (Label.VOICE,), run.start
         end_of_run, before = run.end, len(self.items)
+        letter = behind is None and active.end - active.at == 1
         for number in self.reader.numbers(run, labelled=called):
             end_of_run = max(end_of_run, number.end)
             digits = found_numbers.digits_of(number.text)
             if called:
-                if not self._acceptable(number, digits, run, siblings):
+                if not self._acceptable(number, digits, siblings, letter):
+                    continue
+                if number.service and Label.FAX in kinds:
                     continue
             elif is_noise(text, number.start, number.end) or not self._alone(line, number):
                 continue
             self._emit(number, kinds if called else (), at if called else -1, line)
         return self.items[before:], end_of_run
 
-    def _acceptable(self, number: Number, digits: str, run: Run, siblings: list[Item]) -> bool:
-        """Whether a stretch of digits behind a telephone label is a number at all."""
+    def _acceptable(self, number: Number, digits: str, siblings: list[Item], letter: bool) -> bool:
+        """Whether a stretch of digits behind a telephone label is a number at all.
+
+        *letter*: the label is no more than one, which vouches for a known number only.
+        """
+        if found_numbers.is_years(number.text):
+            return False
+        if letter and (number.e164 is None or number.type == "unknown"):
+            return False
         if number.e164 is not None:
             if number.type == "unknown" or siblings:
                 return not is_noise(self.text, number.start, number.end) or number.text.lstrip(
