@@ -402,7 +402,9 @@ def _demo_settings(talk: Talk, root: Path) -> None:
         # What the file says of mail holds; the demo's own database and site stay.
         settings = load_settings(given, flags=flags, env=talk.env)
     else:
-        # The environment comes before what a demo would choose itself.
+        # The environment comes before what a demo would choose itself. Its mail is in the name of
+        # the sample institution, whose other mailboxes end in this reserved domain too.
+        flags["mail"] = {"from": "contact@institute.example"}
         settings = load_settings(flags, env=talk.env)
     settings._root = root
     talk.settings = settings

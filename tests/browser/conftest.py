@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.serving import make_server
 
+from tests.browser.demo import Demo, running_demo
+from tests.faults.smtp_server import SmtpServer
 from tests.support import free_port
 
 if TYPE_CHECKING:
@@ -71,3 +73,27 @@ def application(root: Path) -> Flask:
             verified_how="sample",
         )
     return app_of(parts)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demo with its own loopback mailbox."""
+    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def mail_server() -> Iterator[SmtpServer]:
+    """A plain mail server in the tests' own process."""
+    with SmtpServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mailing_demo(
+    tmp_path_factory: pytest.TempPathFactory, mail_server: SmtpServer
+) -> Iterator[Demo]:
+    """A demo whose mail leaves through *mail_server*."""
+    folder = tmp_path_factory.mktemp("mailing")
+    with running_demo(folder, DIRECTORY_MAIL__URL=mail_server.url) as demo:
+        yield demo
