@@ -148,7 +148,7 @@ def add_department(
     _take_cells(session, department, typed_cells(cells), settings=settings, now=now)
     if not department.name:
         raise CellInvalid("name_en", InvalidValue("department.no_name"))
-    _have_asked(department, known=set(), now=now)
+    have_asked(department, known=set(), now=now)
     session.add(department)
     record(
         session,
@@ -294,7 +294,7 @@ def _change(
         if before.get(column, "") != after.get(column, "")
     }
     if changed:
-        _have_asked(department, known=known, now=now)
+        have_asked(department, known=known, now=now)
         record(
             session,
             about_department(department),
@@ -305,7 +305,7 @@ def _change(
             before={column: old for column, (old, _) in changed.items()},
             after={column: new for column, (_, new) in changed.items()},
         )
-        _tell(
+        tell_change(
             session,
             department,
             was_sent_to,
@@ -318,7 +318,7 @@ def _change(
     return changed
 
 
-def _have_asked(department: Department, *, known: set[tuple[UUID, str]], now: datetime) -> None:
+def have_asked(department: Department, *, known: set[tuple[UUID, str]], now: datetime) -> None:
     """Let the mailboxes that are new since *known* be asked at the next occasion."""
     for point in department.points:
         new = (point.id, point.value) not in known
@@ -326,7 +326,7 @@ def _have_asked(department: Department, *, known: set[tuple[UUID, str]], now: da
             point.due_at = now
 
 
-def _tell(
+def tell_change(
     session: Session,
     department: Department,
     before: str,
@@ -389,7 +389,7 @@ def close_department(
         },
     )
     if mailbox is not None:
-        _tell(
+        tell_change(
             session,
             department,
             mailbox.value,

@@ -38,7 +38,7 @@ from directory.domain.ids import new_id
 from directory.domain.numbers import PhoneNumber
 from directory.domain.routing import Facts, decide
 from directory.domain.values import EmailAddress, Reference
-from directory.services.contacts import answer_by, language_of, place_of
+from directory.services.contacts import answer_by, language_of, place_in_zone
 from directory.services.history import about, record
 from directory.settings import Settings
 
@@ -373,7 +373,7 @@ class Post:
             "department_name": localised(department.name, language)[0],
             "answer_by": enquiry.answer_by.isoformat() if enquiry.answer_by else None,
             "timezone": department.timezone or settings.site.timezone,
-            "place": place_of(department, language),
+            "place": place_in_zone(department, settings, language),
         }
 
     def _delivery(

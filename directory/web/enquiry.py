@@ -40,6 +40,7 @@ from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy
 from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
 from directory.domain.routing import Facts, decide, may_change
 from directory.domain.values import Reference
+from directory.services.contacts import place_in_zone
 from directory.services.enquiries import (
     AlreadySent,
     mask,
@@ -440,16 +441,17 @@ def status(token: str) -> ResponseReturnValue:
             if delivery.kind is DeliveryKind.ACKNOWLEDGEMENT
         ]
         desk = published.known(published.desk)
-    ring = present.phone_to_ring(department, lang, settings())
-    if ring is None and desk is not None:
+    silent = enquiry.reply_by is ReplyBy.NONE
+    ring = None if silent else present.phone_to_ring(department, lang, settings())
+    if ring is None and desk is not None and not silent:
         ring = present.phone_to_ring(desk, lang, settings())
     zone = department.timezone or settings().site.timezone
-    place = present.place_in_zone(department, settings(), lang)
+    place = place_in_zone(department, settings(), lang)
 
     def at(instant: datetime) -> dict[str, str]:
         return present.moment(instant, zone, place, lang)
 
-    answer_by = at(enquiry.answer_by) if enquiry.answer_by else None
+    answer_by = at(enquiry.answer_by) if enquiry.answer_by and not silent else None
     waiting = enquiry.status in {
         EnquiryStatus.RECEIVED,
         EnquiryStatus.ROUTED,
@@ -470,7 +472,7 @@ def status(token: str) -> ResponseReturnValue:
         sent=sent or request.args.get("sent") == "1",
         destination=panel,
         moved_text=_moved_text(enquiry, department, decision, lang),
-        answer_by=answer_by if waiting and enquiry.reply_by is not ReplyBy.NONE else None,
+        answer_by=answer_by if waiting else None,
         late_text="",
         ring=ring,
         receipt=mask(enquiry.email) if own and mailed else None,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from babel import Locale
-from babel.dates import get_timezone_location
 from flask import url_for
 
 from directory.adapters.queries import DepartmentRow, Published
@@ -23,7 +20,7 @@ from directory.domain.contacts import (
     Topic,
     localised,
 )
-from directory.domain.enquiry import Enquiry
+from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy
 from directory.domain.hours_words import (
     closed_in_words,
     opens_in_words,
@@ -33,7 +30,7 @@ from directory.domain.hours_words import (
 )
 from directory.domain.values import PhoneNumber, PostalAddress, ServiceNumber
 from directory.domain.when import format_day
-from directory.services.contacts import hours_of, place_of, reply_days_of
+from directory.services.contacts import hours_of, place_in_zone, place_of, reply_days_of
 from directory.settings import Settings
 from directory.web.context import SEGMENTS, _, lasts_until, other_language, parts
 
@@ -90,22 +87,6 @@ def moment(instant: datetime, zone: str, place: str, language: str) -> dict[str,
         text = f"{format_day(local, language)}, {local:%H:%M}"
         where = f"{place}, {offset}" if place else offset
     return {"datetime": local.isoformat(timespec="minutes"), "text": text, "zone": where}
-
-
-def place_in_zone(department: Department | None, settings: Settings, language: str) -> str:
-    """The town whose time is meant: the department's, else the city in the zone's own name."""
-    if department and (place := place_of(department, language)):
-        return place
-    zone = (department.timezone if department else "") or settings.site.timezone
-    return _city(zone, language) if "/" in zone else ""
-
-
-@lru_cache(maxsize=512)
-def _city(zone: str, language: str) -> str:
-    found: str = get_timezone_location(
-        zone, locale=Locale.parse(language, sep="-"), return_city=True
-    )
-    return found.rpartition("/")[2]
 
 
 # Ways to reach a department
@@ -464,7 +445,9 @@ def steps(enquiry: Enquiry, department_name: str, at: Any, expected: str) -> lis
         ("answered", _("Answered"), None, expected),
         ("closed", _("Closed"), None, ""),
     ]
-    order = ["received", "routed", "answered", "closed"]
+    if enquiry.reply_by is ReplyBy.NONE and enquiry.status is not EnquiryStatus.ANSWERED:
+        words = [step for step in words if step[0] != "answered"]
+    order = [step[0] for step in words]
     stands = {"taken": "routed", "held": "received"}.get(enquiry.status, enquiry.status.value)
     here = order.index(stands) if stands in order else 0
     shown = []

@@ -201,6 +201,13 @@ def test_the_first_line_says_how_to_answer(inputs, line):
     assert line in Reader(html_of(message)).text
 
 
+def test_nobody_is_asked_by_when_to_answer_who_need_not():
+    message = read(a_routed_delivery(reply_by="none"))
+
+    assert "Please answer by" not in text_of(message)
+    assert "Please answer by" not in Reader(html_of(message)).text
+
+
 @pytest.mark.parametrize(
     ("chosen_by", "line"),
     [

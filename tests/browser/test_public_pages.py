@@ -330,3 +330,20 @@ def test_the_country_of_a_number_is_asked_for_once_there_is_a_number(site, open_
     assert page.locator("#f-country").is_hidden()
     page.fill("#f-phone", "025 8345 5189")
     assert page.locator("#f-country").is_visible()
+
+
+def test_who_wants_no_reply_is_promised_none(site, open_page):
+    page = open_page(f"{site}{FORM}")
+    fill(page, message="Just to say thanks.", name="Li Wei")
+    page.check("input[name=reply_by][value=none]")
+    page.click(".send button")
+    page.wait_for_url("**/e/*?sent=1")
+    told = page.locator("#main").inner_text()
+
+    assert "If you hear nothing" not in told
+    assert "xpected by" not in told
+    assert page.locator(".steps b").all_inner_texts() == [
+        "Received",
+        "With International Cooperation",
+        "Closed",
+    ]
