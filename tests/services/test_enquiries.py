@@ -98,6 +98,37 @@ def test_a_mail_says_whose_time_it_means_where_there_is_no_address_too(office):
     assert places == [{"Nanjing"}, {"Shanghai"}]
 
 
+def test_everything_typed_is_kept_as_it_was_sent(office):
+    submission = a_submission(
+        department="media",
+        subject="车位",
+        message="第一行\n第二行",
+        name="李伟",
+        organisation="Example Ltd",
+        reply_by=ReplyBy.PHONE,
+        phone=PhoneNumber.parse("025 8345 5189 转 808", region="CN"),
+        phone_typed="025 8345 5189 转 808",
+        country="CN",
+        reply_language="any",
+        language="zh-Hans",
+        source="/visit",
+        shown="parking",
+    )
+
+    enquiry = submit(office, submission)
+
+    with office.db.reading() as session:
+        kept = session.get_one(Enquiry, enquiry.id)
+    assert (kept.message, kept.subject, kept.name) == ("第一行\n第二行", "车位", "李伟")
+    assert (kept.phone, kept.phone_extension) == ("+862583455189", "808")
+    assert kept.phone_typed == "025 8345 5189 转 808"
+    assert (kept.topic, kept.chosen_department) == ("permits", "media")
+    assert (kept.reply_by, kept.reply_language) == (ReplyBy.PHONE, "any")
+    assert (kept.organisation, kept.country, kept.source) == ("Example Ltd", "CN", "/visit")
+    assert kept.topic_label["zh-Hans"] == "Permits事项"
+    assert (kept.shown, kept.consent, kept.received_at) == ("parking", "notice 1", MONDAY_NOON)
+
+
 def test_nothing_is_stored_when_the_transaction_fails_at_its_end(office):
     class Crash(Exception):
         pass
