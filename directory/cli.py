@@ -628,17 +628,15 @@ def department_add(
             reason=reason,
         )
         session.flush()
+        _ask_at_once(talk, session, made)
         value = _department_json(talk, session, made) if talk.as_json else None
         return value, columns_of(made, slugs=slugs(session))
-        _ask_at_once(talk, session, made)
 
     value, columns = in_transaction(talk, act)
+    _ring(talk)
     talk.data(value, [f"+ {column}={text}" for column, text in columns.items()])
 
-    _ring(talk)
 
-@department.command("set")
-@click.argument("slug")
 def _ask_at_once(talk: Talk, session: Any, changed: Any) -> None:
     """Ask the mailboxes that somebody just entered whether they are right."""
     from directory.services.trust import ask_due
@@ -653,6 +651,8 @@ def _ring(talk: Talk) -> None:
         talk.parts.doorbell.ring()
 
 
+@department.command("set")
+@click.argument("slug")
 @click.argument("cells", nargs=-1, required=True, metavar="COLUMN=VALUE…")
 @writes
 @common
@@ -660,9 +660,9 @@ def department_set(
     talk: Talk, slug: str, cells: tuple[str, ...], reason: str, as_email: str | None
 ) -> None:
     """Change columns and print the difference; "-" clears."""
+    from directory.adapters.queries import department_ever_called
     from directory.services.contacts import amend_department
 
-    from directory.adapters.queries import department_ever_called
     def act(session: Any) -> Mapping[str, tuple[str, str]]:
         changed = amend_department(
             session,
@@ -922,7 +922,8 @@ def _import_source(talk: Talk, file: Any, form: str, options: Any) -> Any:
 
     from directory.services.import_files import FileSource, PageSource
 
-    name = "standard input" if file.name in {"-", "<stdin>"} else str(file.name)
+    name = str(getattr(file, "name", "-"))
+    name = "standard input" if name in {"-", "<stdin>"} else name
     if form == "page":
         from directory.adapters.extract import extract
 
@@ -1159,8 +1160,6 @@ def _export_site(talk: Talk, folder: str | None) -> None:
     talk.data({"folder": folder, "pages": count}, [f"wrote {count} pages to {folder}"])
 
 
-# Enquiries
-
 @department.command("history")
 @click.argument("slug")
 @common
@@ -1380,6 +1379,8 @@ def department_refuse(talk: Talk, proposal_id: int, reason: str, as_email: str |
     )
     talk.data({"id": proposal_id, "status": "refused"}, [f"refused {proposal_id}"])
 
+
+# Enquiries
 
 
 @cli.group(cls=click.Group)

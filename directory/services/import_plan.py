@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ import sqlalchemy as sa
 from pypinyin import lazy_pinyin
 from sqlalchemy.orm import Session
 
-from directory.adapters.db import contact_points, departments, topics
+from directory.adapters.db import contact_points, departments, slug_history, topics
 from directory.adapters.formats import Row
 from directory.adapters.formats.documents import topic_values
 from directory.adapters.queries import current_rules
@@ -230,6 +231,7 @@ class Plan:
         self._hash = hashlib.sha256()
         self._ids: dict[str, UUID] = {}  # of departments that are there, by slug
         self._present_ids: set[UUID] = set()
+        self._former: dict[str, UUID] = {}  # slugs that departments had once
         self._slugs: dict[UUID, str] = {}  # of those, and of those the file names
         self._rows: dict[UUID, int] = {}  # the first row of each department of the file
         self._new: dict[str, UUID] = {}  # ids of those that are not there yet, by slug
@@ -297,6 +299,10 @@ class Plan:
             self._present_ids.add(row.id)
             self._slugs[row.id] = row.slug
             self._last_position = max(self._last_position, row.position)
+        for slug, id in self._session.execute(
+            sa.select(slug_history.c.slug, slug_history.c.department_id)
+        ):
+            self._former[slug] = id
         for code, department_id in self._session.execute(
             sa.select(topics.c.code, topics.c.department_id).order_by(
                 topics.c.position, topics.c.code
@@ -488,7 +494,7 @@ class Plan:
         wanted = {
             column: text
             for column, text in cells.items()
-            if column not in STAMPS and (text or "").strip() != before.get(column, "")
+            if column not in STAMPS and not _says_the_same(text, before.get(column, ""))
         }
         name = localised(department.name, "en")[0]
         change = Change(row.number, Action.SAME, subject=department.slug, name=name)
@@ -554,8 +560,11 @@ class Plan:
         """Put the cells in one by one, so that every one that is wrong is said at once."""
         find, problems = self._find, []
         slug = cells.get("slug")
-        if slug and slug != department.slug and slug in self._ids:
-            error = InvalidValue("slug.taken", slug=slug, dept=slug)
+        wanted = slug or department.slug
+        holder = self._ids.get(wanted) or self._former.get(wanted)
+        if holder not in {None, department.id}:
+            # Also one that another had: its old addresses still lead there.
+            error = InvalidValue("slug.taken", slug=wanted, dept=self._slugs.get(holder, wanted))
             return [_problem(row, "slug", error)]
         try:
             set_columns(
@@ -889,6 +898,23 @@ def plain(value: Any) -> Any:
 def _problem(row: Row, column: str, error: DirectoryError, text: str | None = None) -> Problem:
     shown = row.cells.get(column) if text is None else text
     return Problem(row.number, column, (shown or "").strip(), getattr(error, "code", ""), error)
+
+
+_NOT_DIALLED: Final = re.compile(r"[^0-9+]")
+
+
+def _says_the_same(text: str | None, before: str) -> bool:
+    """Whether a cell is what stands there already, a number in whatever grouping: most rows of
+    most files are, and reading numbers is what costs.
+    """
+    given = (text or "").strip()
+    if given == before:
+        return True
+    return (
+        given[:1] == before[:1] == "+"
+        and _NOT_DIALLED.sub("", given) == _NOT_DIALLED.sub("", before)
+        and given.replace("-", "").replace(" ", "")[1:].isdecimal()
+    )
 
 
 def _own_problem(row: Row) -> Problem:

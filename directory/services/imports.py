@@ -12,6 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from directory.adapters.db import (
     contact_points,
@@ -20,14 +21,20 @@ from directory.adapters.db import (
     import_changes,
     metadata,
     note_written,
-    slug_history,
     topics,
 )
 from directory.adapters.queries import current_rules
-from directory.domain.contacts import Department, DepartmentStatus, PointKind, PointState, Topic
+from directory.domain.contacts import (
+    ContactPoint,
+    Department,
+    DepartmentStatus,
+    PointKind,
+    PointState,
+    Topic,
+)
 from directory.domain.errors import Conflict, NotFound
 from directory.domain.ids import new_id
-from directory.services.contacts import close_department
+from directory.services.contacts import close_department, have_asked, keep_slug, tell_change
 from directory.services.history import Happening, record_all
 from directory.services.import_files import FileSource, Options, Source
 from directory.services.import_plan import (
@@ -335,6 +342,7 @@ class _Doing(Doing):
     def add(self, change: Change, department: Department, topics: Sequence[str]) -> None:
         values = {name: getattr(department, name) for name in _DEPARTMENT_COLUMNS}
         self._departments.append(values | {"version": 1})
+        have_asked(department, known=set(), now=self._now)
         for point in department.points:
             point.department_id = department.id
             self._points.append({name: getattr(point, name) for name in _POINT_COLUMNS})
@@ -344,6 +352,10 @@ class _Doing(Doing):
         self._new.add(department.id)
 
     def amend(self, change: Change, department: Department, was: Mapping[str, Any]) -> None:
+        known = {(UUID(id), point["value"]) for id, point in was["points"].items()}
+        have_asked(department, known=known, now=self._now)
+        # Also where only a number of it changed: undoing asks whether anyone was here since.
+        flag_modified(department, "updated_at")
         self._amended.append((change, department, was))
 
     def refuse(self, department: Department) -> None:
@@ -383,7 +395,8 @@ class _Doing(Doing):
         for change, department, was in self._amended:
             self._remember(change, _changed(was, image(department)), version=department.version)
             if was["slug"] != department.slug:
-                _keep_slug(self._session, str(was["slug"]), department, self._now)
+                keep_slug(self._session, department, str(was["slug"]), self._now)
+            self._tell_mailboxes(department, was)
             self._tell(change, department.id)
         self._amended = []
         if self._happenings:
@@ -401,6 +414,21 @@ class _Doing(Doing):
             before = {column: old for column, (old, _) in cells.items()}
             after = {column: new for column, (_, new) in cells.items()}
             self._happenings.append(Happening(_subject(id), "amended", before, after))
+
+    def _tell_mailboxes(self, department: Department, was: Mapping[str, Any]) -> None:
+        """Where its mail goes now is told to the old and to the new address."""
+        points = [_point(values) for values in was["points"].values()]
+        before = Department(slug=department.slug, name={}, points=points).mailbox
+        tell_change(
+            self._session,
+            department,
+            before.value if before else "",
+            department.mailbox,
+            settings=self._settings,
+            now=self._now,
+            by=self._by,
+            reason=self._note,
+        )
 
     def _later(self) -> datetime:
         """A millisecond after the last, so that the ids made in it are of their own."""
@@ -539,6 +567,11 @@ class _Doing(Doing):
         record_all(session, [happening], now=self._later(), by=self._by, note=self._note)
 
 
+def _point(values: Mapping[str, Any]) -> ContactPoint:
+    """A contact point out of an image, of no session."""
+    return ContactPoint(**{n: _typed(contact_points, n, value) for n, value in values.items()})
+
+
 def _subject(id: UUID) -> str:
     return f"department:{id}"
 
@@ -553,14 +586,6 @@ def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     points = {id: point for id, point in was["points"].items() if now["points"].get(id) != point}
     new = [id for id in now["points"] if id not in was["points"]]
     return {"fields": fields, "points": points, "new_points": new}
-
-
-def _keep_slug(session: Session, old: str, department: Department, now: datetime) -> None:
-    """The page moves with its department; an address that is in use again has no past."""
-    session.execute(sa.delete(slug_history).where(slug_history.c.slug.in_([old, department.slug])))
-    session.execute(
-        sa.insert(slug_history).values(slug=old, department_id=department.id, until=now)
-    )
 
 
 # Undoing
@@ -687,6 +712,8 @@ class _Undoing:
             raise Conflict(f"“{found.slug}” was edited since import {self._id}")
         self._seen.add(found.id)
         before = row.before
+        slug, mailbox = found.slug, found.mailbox
+        sent_to = mailbox.value if mailbox else ""
         for name, value in before.get("fields", {}).items():
             setattr(found, name, _typed(departments, name, value))
         points = {str(point.id): point for point in found.points}
@@ -697,6 +724,18 @@ class _Undoing:
             # Retired and not deleted: a delivery may have gone there in between.
             points[id].state = PointState.RETIRED
         found.updated_at = self._now
+        if found.slug != slug:
+            keep_slug(session, found, slug, self._now)
+        tell_change(
+            session,
+            found,
+            sent_to,
+            found.mailbox,
+            settings=self._settings,
+            now=self._now,
+            by=self._by,
+            reason=self._note,
+        )
         happening = Happening(
             _subject(found.id), "undone", {}, {"fields": sorted(before.get("fields", {}))}
         )
