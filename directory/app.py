@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from directory.parts import Parts, assemble
 from directory import logs
+from directory.parts import Parts, assemble
 from directory.settings import Settings, load_settings
 from directory.web import (
     actions,
@@ -19,6 +20,7 @@ from directory.web import (
     assets,
     cards,
     dev,
+    downloads,
     enquiry,
     errors,
     machines,
@@ -39,10 +41,10 @@ def create_app(config: Mapping[str, Any] | str | Path | Settings | None = None) 
     the file as the command line does. Raises SettingsInvalid.
     """
     settings = config if isinstance(config, Settings) else load_settings(config)
-    return app_of(assemble(settings))
-
     # Before anything is logged: as it comes, structlog writes local variables into its traces.
     logs.configure()
+    return app_of(assemble(settings))
+
 
 def app_of(parts: Parts) -> Flask:
     """The application around *parts*."""
@@ -59,12 +61,18 @@ def app_of(parts: Parts) -> Flask:
         TRUSTED_HOSTS=None,
     )
     app.extensions["directory"] = parts
+    # JSON as documented: keys in their order, text as it is written.
+    assert isinstance(app.json, DefaultJSONProvider)
+    app.json.sort_keys = False
+    app.json.ensure_ascii = False
     shell.install(app)
     assets.install(app)
     errors.install(app)
     for blueprint in (
         public.bp,
+        search.bp,
         cards.bp,
+        downloads.bp,
         machines.bp,
         problems.bp,
         enquiry.bp,

@@ -56,9 +56,16 @@ def whole(lang: str, form: str) -> ResponseReturnValue:
             if takes_gzip():
                 response.headers["Content-Encoding"] = "gzip"
                 pieces = _compressed(pieces)
-            response.response = pieces
-        response.call_on_close(stack.pop_all().close)
+            held = stack.pop_all()
+            response.response = _then_closed(pieces, held)
+            # For whoever goes away before the first piece.
+            response.call_on_close(held.close)
     return response
+
+
+def _then_closed(pieces: Iterator[bytes], held: ExitStack) -> Iterator[bytes]:
+    with held:
+        yield from pieces
 
 
 def _gathered(lines: Iterator[str]) -> Iterator[bytes]:

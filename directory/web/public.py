@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -148,7 +149,7 @@ def topics(lang: str) -> ResponseReturnValue:
 def departments_list(lang: str) -> ResponseReturnValue:
     """The whole tree, or of a long one a level, a page at a time (``parent``, ``page``)."""
     number = request.args.get("page", "1")
-    if not number.isascii() or not number.isdecimal() or not 0 < len(number) < 7:
+    if re.fullmatch("[1-9][0-9]{0,5}", number) is None:
         abort(404)
     at = int(number)
     with db().reading() as session:
