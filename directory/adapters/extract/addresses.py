@@ -28,16 +28,18 @@ class FoundAddress:
 _LONGEST: Final = 300
 _MOST_LINES: Final = 6
 _DIGIT: Final = re.compile(r"\d")
+_DIALLED: Final = re.compile(r"\+\s?\d|\d[\d ()-]{8,}\d")
 _LABEL_GAP: Final = re.compile(r"[\s.]*[:：=\-|)\]]*\s*")
 _STREET: Final = re.compile(
-    r"\b(?:street|st\.|road|rd\.?|avenue|ave\.?|lane|drive|boulevard|blvd|square|highway|way|crescent"
+    r"\b(?:street|road|rd|avenue|ave|lane|drive|boulevard|blvd|square|highway|way|crescent"
     r"|terrace|parkway|campus|building|bldg|house|floor|p\.?\s?o\.?\s?box|rue|avenue|place|quai|chemin"
     r"|all[ée]e|impasse|cours|via|viale|piazza|corso|largo|calle|avda|avenida|paseo|plaza|carrera|cra"
-    r"|rua|travessa|praça|praca|alameda|stra(?:ß|ss)e|str\.|platz|allee|weg|gasse|ring|ufer|damm"
+    r"|rua|travessa|praça|praca|alameda|stra(?:ß|ss)e|platz|allee|weg|gasse|ring|ufer|damm"
     r"|straat|laan|plein|kade|gracht|vägen|gatan|gata|vej|gade|veien|gate|katu|tie|utca|út|tér|ulica"
-    r"|ul\.|ulice|náměstí|al\.|plac|aleja|cesta|trg|bulevar|strada|str|bd|cad|caddesi|cad\.|sokak|sok"
-    r"|mah|mahallesi|blv|jalan|jl\.?|lorong|đường|phố|quận|ул|улица|просп|проспект|пр-т|пер|площадь|пл"
+    r"|ulice|náměstí|plac|aleja|cesta|trg|bulevar|strada|str|bd|cad|caddesi|sokak|sok"
+    r"|mah|mahallesi|blv|jalan|jl|lorong|đường|phố|quận|ул|улица|просп|проспект|пр-т|пер|площадь|пл"
     r"|наб|бул|вул|вулиця|οδός|λεωφόρος|λεωφ|nagar|marg|sector|district|province|moo|soi|thanon)\b"
+    r"|\b(?:st|str|ul|al|pl|av|bd|c|ctra|nám|tř|sos|jl|д|стр)\.\s?[^\W_]"
     r"|(?:straße|strasse|str\.|gasse|platz|weg|allee|straat|laan|gatan|vägen|vej|gade|veien|katu|utca)"
     r"(?=\W|\d|$)"
     r"|[路街道号號弄巷村镇区市省縣县丁目番地町]|대로|로\s?\d|길\s?\d|ถนน|แขวง|ตำบล|เขต|อำเภอ|شارع|خیابان|רחוב|שדרות",
@@ -252,7 +254,7 @@ class _Reader:
 
     def _is_address(self, parts: list[tuple[int, int]], *, labelled: bool = False) -> bool:
         text = " ".join(self.masked[start:end] for start, end in parts)
-        if not 4 <= len(text) <= _LONGEST:
+        if not 4 <= len(text) <= _LONGEST or _DIALLED.search(text):
             return False
         if labelled:
             return bool(re.search(r"[^\W\d_]", text)) and self._looks(text)

@@ -35,6 +35,7 @@ _SIDE_NAMES: Final = """
     numer broj cislo numar numarasi nomor numero رقم شماره تماس מס
     """
 _SIDE_WORDS: Final = frozenset(key(it) for it in _SIDE_NAMES.split())
+_LAST_LETTER: Final = re.compile(r"[\s|:·–-]+[A-Za-z]\.?$")
 _BRACKETED: Final = re.compile(r"\([^()]{0,60}\)")
 _ERRAND: Final = re.compile(
     "(?:值班|咨询|投诉|举报|监督|预约|挂号|急救|报修|服务|热线|查询|受理|客服|诊|報名|諮詢)$"
@@ -142,7 +143,7 @@ class _Grouper:
                 return True
         repeats = self._repeats(record, item)
         if item.line == previous.line:
-            return repeats and self._named_on_line(previous, item)
+            return repeats and not self._headed(record) and self._named_on_line(previous, item)
         if self._new_row(previous, item):
             return True
         names = self._names_between(previous, item)
@@ -175,7 +176,11 @@ class _Grouper:
             return False
         if any(self._line_name(n)[0] for n in range(record.items[-1].line + 1, item.line)):
             return False
-        if len(self.occupied.get(record.first.line, ())) > 1:
+        return len(self.occupied.get(record.first.line, ())) == 1 and self._headed(record)
+
+    def _headed(self, record: Record) -> bool:
+        """Whether a line above the record, with nothing between, names it."""
+        if record.first is None:
             return False
         above = range(record.first.line - 1, max(-1, record.first.line - 5), -1)
         for n in above:
@@ -222,9 +227,10 @@ class _Grouper:
         before = [it for it in self.by_row[cell.table, cell.row] if it.start < cell.start]
         spans = [(it.start, it.end) for it in before[:8]] or [(cell.start, item.start)]
         for start, end in spans:
-            name, _ = self._name_in(self.scan.masked[start:end].replace("\n", " "))
-            if name:
-                return name
+            for line in self.scan.masked[start:end].split("\n", 4):
+                name, _ = self._name_in(line)
+                if name:
+                    return name
         return ""
 
     def _names_between(self, previous: Item, item: Item) -> list[tuple[str, bool]]:
@@ -346,6 +352,7 @@ class _Grouper:
         if marked and name is pieces[0] and _qualifies(name):
             return "", False
         name = " ".join(name.replace(MASK, " ").split()).strip(_BULLETS)
+        name = _LAST_LETTER.sub("", name)  # the "T" of a number to come
         head, colon, _ = name.partition(": ")
         if colon and self._is_name(head.strip(_BULLETS), heading=heading):
             name = head.strip(_BULLETS)  # "Head Office: 12 High Street, Oxford"

@@ -536,6 +536,8 @@ def stands_alone(number: Number, region: str) -> bool:
     if number.e164 is None or number.type == "unknown":
         return False
     text = number.text.strip()
+    if "[" in text:
+        return False
     if text.startswith(("+", "00", "(+", "(0", "(")):
         return True
     digits = digits_of(text)

@@ -436,6 +436,7 @@ class _Scanner:
             if re.search(r"[^\W\d_]{3,}\s?:\s*[(\[]?$", gap):
                 kinds, at = (Label.VOICE,), run.start
         end_of_run, before = run.end, len(self.items)
+        adjacent = not _LETTERS.search(text[max(at, active.end, line.start) : run.start])
         letter = behind is None and active.end - active.at == 1
         for number in self.reader.numbers(run, labelled=called):
             end_of_run = max(end_of_run, number.end)
@@ -443,7 +444,7 @@ class _Scanner:
             if called:
                 if not self._acceptable(number, digits, siblings, letter):
                     continue
-                if number.service and Label.FAX in kinds:
+                if number.service and (Label.FAX in kinds or not adjacent):
                     continue
             elif is_noise(text, number.start, number.end) or not self._alone(line, number):
                 continue
@@ -474,8 +475,8 @@ class _Scanner:
         return 5 <= len(digits) <= 17 and not siblings
 
     def _alone(self, line: _Line, number: Number) -> bool:
-        if number.e164 is None and number.text.startswith(("+", "(+")):
-            # Nothing else is written so: a number that reaches nobody, and worth telling.
+        if number.text.startswith(("+", "(+")):
+            # Nothing else is written so, and one that reaches nobody is worth telling.
             return 8 <= len(found_numbers.digits_of(number.text)) <= 16
         if not stands_alone(number, self.region):
             return self._in_company(number)
