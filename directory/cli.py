@@ -774,7 +774,7 @@ class _Bar:
 
 def _plan_lines(change: Any, language: str) -> Iterable[str]:
     """A row of the plan: "~ media  phone: +86 … → +86 …"."""
-    from directory.services.import_plan import MARKS, Action
+    from directory.services.import_changes import MARKS, Action
 
     mark = MARKS[change.action]
     subject = change.subject if change.kind == "department" else f"{change.kind} {change.subject}"
@@ -841,8 +841,8 @@ def import_(
     if file is None:
         raise click.UsageError("name a file, “-” for standard input, or --undo ID")
     from directory.services import imports
+    from directory.services.import_changes import Tally
     from directory.services.import_files import Options
-    from directory.services.import_plan import Tally
 
     mapping = {}
     for pair in pairs:
@@ -1559,7 +1559,9 @@ def mail_retry(
 
 
 @mail.command("preview")
-@click.argument("kind", type=click.Choice(["routed", "acknowledgement"]))
+@click.argument(
+    "kind", type=click.Choice(["routed", "acknowledgement", "verification", "change_notice"])
+)
 @click.option("--ref", metavar="REF", help="An enquiry; else a made-up one.")
 @click.option("--html", is_flag=True, help="The HTML part instead of the text.")
 @common

@@ -32,6 +32,7 @@ from directory.domain.contacts import (
     by_position,
 )
 from directory.services.contacts import hours_of, reply_days_of
+from directory.services.import_files import TOPIC_COLUMNS
 from directory.settings import Settings
 
 CHUNK = 500
@@ -284,11 +285,6 @@ def pack_xlsx(
 
 
 # Topics and rules
-
-TOPIC_COLUMNS = (
-    *("code", "label_en", "label_zh_hans", "hint_en", "hint_zh_hans", "group_en", "group_zh_hans"),
-    *("department", "reply_days", "acknowledge", "sensitive", "active", "sort"),
-)
 
 
 def topics_in_order(session: Session) -> list[tuple[Topic, str]]:

@@ -50,6 +50,12 @@ _ALIASES: Final = {
 }  # fmt: skip
 
 
+TOPIC_COLUMNS: Final = (
+    *("code", "label_en", "label_zh_hans", "hint_en", "hint_zh_hans", "group_en", "group_zh_hans"),
+    *("department", "reply_days", "acknowledge", "sensitive", "active", "sort"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a file is to be taken. What is "" is found out.
@@ -107,7 +113,17 @@ class FileSource:
             mapping=options.mapping,
             raw=options.raw,
         )
-        return read(self._file, how, lambda header: columns_of_header(header, options.mapping))
+        of_topics = False
+
+        def columns(header: Sequence[str]) -> list[str]:
+            nonlocal of_topics
+            of_topics = {"code", "label_en", "label_zh_hans"} & set(map(_folded, header)) > {"code"}
+            if of_topics:
+                return _topic_columns(header)
+            return columns_of_header(header, options.mapping)
+
+        for row in read(self._file, how, columns):
+            yield _topic_row(row) if of_topics else row
 
 
 class PageSource:
@@ -206,6 +222,34 @@ def columns_of_header(header: Sequence[str], mapping: Mapping[str, str]) -> list
     if not {"id", "slug", "name_en", "name_zh_hans"} & set(names):
         raise InvalidValue("import.no_name_column")
     return names
+
+
+def _topic_columns(header: Sequence[str]) -> list[str]:
+    names = [_folded(cell) for cell in header]
+    for name in names:
+        if name not in TOPIC_COLUMNS:
+            raise unknown_column(name)
+    return names
+
+
+def _topic_row(row: Row) -> Row:
+    """A row of a table of topics, with the values that a seed file would give."""
+    values: dict[str, Any] = {}
+    for column, text in row.cells.items():
+        name, _, suffix = column.partition("_")
+        if name in {"label", "hint", "group"}:
+            language = {suffix: tag for tag, suffix in SUFFIXES.items()}[suffix]
+            values.setdefault(name, {})[language] = text or ""
+        elif column in {"reply_days", "sort"}:
+            try:
+                values[column] = int(text) if text else None
+            except ValueError:
+                row.problem = (column, text or "", InvalidValue("column.number"))
+        elif column in {"acknowledge", "sensitive", "active"}:
+            values[column] = (text or "").lower() in {"yes", "true", "1", "是"}
+        else:
+            values[column] = text
+    return Row(row.number, kind="topic", values=values, problem=row.problem)
 
 
 def _folded(header: str) -> str:

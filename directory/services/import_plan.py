@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
@@ -47,157 +46,15 @@ from directory.domain.contacts import (
     localised,
 )
 from directory.domain.errors import Conflict, DirectoryError, InvalidValue, NotFound
-from directory.domain.messages import MESSAGES, message
 from directory.domain.routing import RuleInvalid, RuleSet
 from directory.domain.values import Slug
 from directory.services.contacts import check_closing
+from directory.services.import_changes import Action, Change, Doing, Problem, Tally
 from directory.services.import_files import Source
 from directory.settings import Settings
 
 CHUNK: Final = 500
 Progress = Callable[[int, int], None]
-
-
-class Action(StrEnum):
-    """What becomes of a row."""
-
-    ADD = "add"
-    CHANGE = "change"
-    SAME = "same"
-    CLOSE = "close"
-    CONFLICT = "conflict"
-    ERROR = "error"
-
-
-MARKS: Final = {
-    Action.ADD: "+",
-    Action.CHANGE: "~",
-    Action.SAME: "=",
-    Action.CLOSE: "-",
-    Action.CONFLICT: "!",
-    Action.ERROR: "!",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a cell (``column``), or with its whole row (""). ``code`` is stable."""
-
-    row: int
-    column: str
-    text: str
-    code: str
-    error: DirectoryError
-
-    def say(self, language: str = "en") -> str:
-        """ "Row 14, phone2: +44 20 7946 0123/24 holds two numbers"."""
-        own = f"cell.{self.code}"
-        if self.text and own in MESSAGES:
-            said = message(own, language, text=self.text[:100])
-        else:
-            error = self.error
-            said = error.text(language) if isinstance(error, InvalidValue) else str(error)
-            if self.text:
-                said = message("cell.other", language, text=self.text[:100], problem=said)
-        where = self.column
-        if language.startswith("zh"):
-            return f"第 {self.row} 行{f' {where}' if where else ''}：{said}"
-        return f"Row {self.row}{f', {where}' if where else ''}: {said}"
-
-
-@dataclass(slots=True)
-class Change:
-    """What becomes of one row: ``cells`` are its columns before and after."""
-
-    row: int
-    action: Action
-    kind: str = "department"
-    subject: str = ""
-    name: str = ""
-    id: UUID | None = None
-    cells: dict[str, tuple[str, str]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    def to_json(self, language: str = "en") -> dict[str, Any]:
-        return {
-            "row": self.row,
-            "action": self.action.value,
-            "kind": self.kind,
-            "subject": self.subject,
-            "name": self.name,
-            "changes": {c: {"before": old, "after": new} for c, (old, new) in self.cells.items()},
-            "problems": [
-                {"column": it.column, "text": it.text, "code": it.code, "detail": it.say(language)}
-                for it in self.problems
-            ],
-        }
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many rows become what."""
-
-    added: int = 0
-    changed: int = 0
-    same: int = 0
-    closed: int = 0
-    conflicts: int = 0
-    errors: int = 0
-
-    def count(self, action: Action) -> None:
-        match action:
-            case Action.ADD:
-                self.added += 1
-            case Action.CHANGE:
-                self.changed += 1
-            case Action.SAME:
-                self.same += 1
-            case Action.CLOSE:
-                self.closed += 1
-            case Action.CONFLICT:
-                self.conflicts += 1
-            case Action.ERROR:
-                self.errors += 1
-
-    def to_json(self) -> dict[str, int]:
-        return {
-            "added": self.added,
-            "changed": self.changed,
-            "same": self.same,
-            "closed": self.closed,
-            "conflicts": self.conflicts,
-            "errors": self.errors,
-        }
-
-    def __str__(self) -> str:
-        closed = f", {self.closed} closed" if self.closed else ""
-        conflicts = f", {self.conflicts} conflicts" if self.conflicts else ""
-        return (
-            f"{self.added} added, {self.changed} changed{closed}, {self.same} same{conflicts}, "
-            f"{self.errors} errors"
-        )
-
-
-class Doing:
-    """Carries a plan out. This one does nothing: that is what a preview is."""
-
-    def add(self, change: Change, department: Department, topics: Sequence[str]) -> None: ...
-
-    def amend(self, change: Change, department: Department, was: Mapping[str, Any]) -> None: ...
-
-    def refuse(self, department: Department) -> None: ...
-
-    def relate(self, id: UUID, relation: str, other: UUID) -> None: ...
-
-    def close(self, change: Change, department: Department, heir: UUID) -> None: ...
-
-    def set_topic(self, change: Change, values: Mapping[str, Any]) -> None: ...
-
-    def move_topic(self, change: Change, code: str, department: UUID) -> None: ...
-
-    def set_rules(self, change: Change, values: Sequence[Any]) -> None: ...
-
-    def end_chunk(self) -> None: ...
 
 
 class Plan:
@@ -768,7 +625,7 @@ class Plan:
     # ---------------------------------------------------------- topics and rules
 
     def _topic(self, row: Row) -> Change:
-        values = row.values if isinstance(row.values, Mapping) else {}
+        values = dict(row.values) if isinstance(row.values, Mapping) else {}
         code = str(values.get("code") or "")
         change = Change(row.number, Action.ERROR, "topic", code)
         topic = self._session.scalar(sa.select(Topic).where(topics.c.code == code))
@@ -783,7 +640,9 @@ class Plan:
             )
         try:
             Slug.parse(code.replace(".", "-"))
-            if not values.get("label"):
+            if row.problem is not None:
+                raise CellInvalid(row.problem[0], row.problem[2])
+            if not values.get("label") and (row.whole or topic is None):
                 raise CellInvalid("label", InvalidValue("topic.required"))
             if slug := values.get("department"):
                 self._find(slug)
@@ -798,10 +657,16 @@ class Plan:
             change.problems.append(_problem(row, "department", unknown))
         if change.problems:
             return change
-        change.name = localised(values["label"], "en")[0]
-        whole = topic_values(Topic(code=code, label={}), "") | dict(values)
+        base = Topic(code=code, label={})
+        whole = topic_values(base if row.whole or topic is None else topic, department)
+        for name in ("label", "hint", "group"):
+            if name in values and not row.whole:
+                texts = {**(whole[name] or {}), **values[name]}
+                values[name] = {tag: text for tag, text in texts.items() if text}
+        whole |= values
         if "sort" not in values:
             whole["sort"] = topic.position if topic else row.number
+        change.name = localised(whole["label"], "en")[0]
         after = _flat(whole)
         change.cells = {
             key: (before.get(key, ""), after.get(key, ""))
@@ -813,7 +678,7 @@ class Plan:
         if not change.cells:
             change.action = Action.SAME
             return change
-        self._doing.set_topic(change, whole | {"department_id": self._find(values["department"])})
+        self._doing.set_topic(change, whole | {"department_id": self._find(whole["department"])})
         return change
 
     def _rules(self, row: Row) -> Change:

@@ -36,18 +36,9 @@ from directory.domain.errors import Conflict, NotFound
 from directory.domain.ids import new_id
 from directory.services.contacts import close_department, have_asked, keep_slug, tell_change
 from directory.services.history import Happening, record_all
+from directory.services.import_changes import Action, Change, Doing, Tally
 from directory.services.import_files import FileSource, Options, Source
-from directory.services.import_plan import (
-    CHUNK,
-    Action,
-    Change,
-    Doing,
-    Plan,
-    Progress,
-    Tally,
-    image,
-    plain,
-)
+from directory.services.import_plan import CHUNK, Plan, Progress, image, plain
 from directory.services.rules import publish_rules
 from directory.settings import Settings
 

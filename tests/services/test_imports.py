@@ -17,8 +17,9 @@ from directory.domain.contacts import Department, DepartmentStatus, PointKind, P
 from directory.domain.errors import Conflict, InvalidValue, NotFound
 from directory.parts import Parts
 from directory.services import exports, imports
+from directory.services.import_changes import Action, Change
 from directory.services.import_files import FileSource, Options, PageSource, glance
-from directory.services.import_plan import Action, Change, Plan
+from directory.services.import_plan import Plan
 from directory.services.seed import plant, seed_folder
 from tests.builders import SetClock, a_mailbox, a_submission, parts_for, submit
 
@@ -622,6 +623,26 @@ send_to = "admissions"
             topic_by_code(session, "lost")
         rules = office.published(session, office.now() + timedelta(seconds=1)).rules.rules
         assert [rule.id for rule in rules] == ["newspapers", "desk"]
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "jsonl", "toml"])
+def test_topics_that_were_exported_change_nothing(office: Parts, format: str) -> None:
+    with office.db.reading() as session:
+        text = "".join(exports.write_topics(session, format))
+
+    plan, _ = look(office, source(text, f"topics.{format}"))
+
+    assert str(plan.tally) == "0 added, 0 changed, 3 same, 0 errors"
+
+
+def test_a_table_of_topics_changes_only_what_it_names(office: Parts) -> None:
+    take(office, "code,label_en,department\npermits,Permits to park,\napply,,media\n")
+
+    with office.db.reading() as session:
+        permits, apply = topic_by_code(session, "permits"), topic_by_code(session, "apply")
+        assert permits.label == {"en": "Permits to park", "zh-Hans": "Permits事项"}
+        assert apply.department_id == department_by_slug(session, "media").id
+        assert apply.label["en"] == "Apply"
 
 
 def test_unknown_properties_of_a_card_are_kept(office: Parts) -> None:
