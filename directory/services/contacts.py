@@ -12,7 +12,7 @@ from babel import Locale
 from babel.dates import get_timezone_location
 from sqlalchemy.orm import Session
 
-from directory.adapters.db import departments, slug_history, topics
+from directory.adapters.db import departments, slug_history, store, topics
 from directory.adapters.queries import (
     current_rules,
     department_by_slug,
@@ -340,8 +340,11 @@ def tell_change(
     # What letters say stands in this module, and so they import it.
     from directory.services.letters import Letters
 
-    Letters(session, settings, now=now).change_notices(
-        department, before=before, after=after.value if after else "", by=by, reason=reason
+    letters = Letters(session, settings, now=now)
+    address = after.value if after else ""
+    store(
+        session,
+        *letters.change_notices(department, before=before, after=address, by=by, reason=reason),
     )
 
 

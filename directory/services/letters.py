@@ -23,7 +23,7 @@ from directory.adapters.compose import (
     ShownRow,
     VerificationInputs,
 )
-from directory.adapters.db import departments, store
+from directory.adapters.db import departments
 from directory.adapters.links import CROCKFORD, Signer
 from directory.domain.columns import slots_of
 from directory.domain.contacts import (
@@ -113,7 +113,7 @@ def _values(point: ContactPoint) -> list[Saying]:
 
 
 class Letters:
-    """Makes deliveries that no enquiry caused, in the transaction that has reason for them."""
+    """Makes deliveries that no enquiry caused; whoever has reason for them stores them."""
 
     def __init__(self, session: Session, settings: Settings, *, now: datetime) -> None:
         self._session = session
@@ -217,7 +217,7 @@ class Letters:
     ) -> Delivery:
         now = self._now
         delivery_id = new_id(now)
-        delivery = Delivery(
+        return Delivery(
             id=delivery_id,
             kind=kind,
             recipient=EmailAddress(recipient).ascii,
@@ -232,8 +232,6 @@ class Letters:
             due_at=now,
             inputs=inputs,
         )
-        store(self._session, delivery)
-        return delivery
 
 
 def new_symbols() -> str:

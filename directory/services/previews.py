@@ -17,10 +17,12 @@ from directory.domain.delivery import DeliveryKind
 from directory.domain.enquiry import Decision, Enquiry
 from directory.domain.errors import NotFound
 from directory.domain.routing import Facts, decide
+from directory.domain.trust import Challenge
 from directory.domain.values import EmailAddress, Reference
 from directory.parts import Parts
 from directory.services.contacts import answer_by
 from directory.services.enquiries import Post
+from directory.services.letters import Letters
 
 _SAMPLE_REF = "7K4M2QXD"
 _SAMPLE = {
@@ -48,11 +50,39 @@ def preview(parts: Parts, kind: str, *, ref: str | None, language: str) -> bytes
             department = session.get_one(Department, decision.department_id)
             topic = published.topic(enquiry.topic)
         post = Post(parts.settings, parts.signer, published, enquiry, topic)
-        if DeliveryKind(kind) is DeliveryKind.ROUTED:
-            delivery = post.to_department(department, decision, position=1, now=now)
-        else:
-            delivery = post.receipt(department, position=2, now=now)
+        letters = Letters(session, parts.settings, now=now)
+        match DeliveryKind(kind):
+            case DeliveryKind.ROUTED:
+                delivery = post.to_department(department, decision, position=1, now=now)
+            case DeliveryKind.ACKNOWLEDGEMENT:
+                delivery = post.receipt(department, position=2, now=now)
+            case DeliveryKind.VERIFICATION:
+                challenge = _made_up_challenge(department, now)
+                delivery = letters.question(department, challenge, reminder=0)
+            case DeliveryKind.CHANGE_NOTICE:
+                [delivery, *_] = letters.change_notices(
+                    department,
+                    before=_mailbox(department),
+                    after="new@institute.example",
+                    by="editor@institute.example",
+                    reason="",
+                )
     return compose(delivery)
+
+
+def _mailbox(department: Department) -> str:
+    return department.mailbox.value if department.mailbox else "department@institute.example"
+
+
+def _made_up_challenge(department: Department, now: datetime) -> Challenge:
+    return Challenge(
+        symbols=_SAMPLE_REF,
+        department_id=department.id,
+        contact_point_id=department.id,
+        address=_mailbox(department),
+        sent_at=now,
+        remind_at=None,
+    )
 
 
 def _made_up(

@@ -25,6 +25,7 @@ from directory.adapters.db import (
     deliveries,
     departments,
     objections,
+    store,
 )
 from directory.domain.contacts import (
     LIVE_STATES,
@@ -183,7 +184,8 @@ def _ask(
         challenge.asked(now)
         session.add(challenge)
         point.asked(again)
-        Letters(session, settings, now=now).question(department, challenge, reminder=0)
+        question = Letters(session, settings, now=now).question(department, challenge, reminder=0)
+        store(session, question)
         record(
             session,
             about_department(department),
@@ -251,7 +253,7 @@ def remind(session: Session, *, settings: Settings, now: datetime, limit: int = 
             challenge.put_off(now)
         else:
             challenge.reminded(now)
-            letters.question(department, challenge, reminder=challenge.reminders)
+            store(session, letters.question(department, challenge, reminder=challenge.reminders))
             sent += 1
     return sent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from uuid import uuid4
 
@@ -17,8 +18,8 @@ from directory.domain.contacts import (
     check_tree,
     localised,
 )
-from directory.domain.errors import InvalidValue
-from tests.builders import a_department, a_mailbox, a_phone, a_topic
+from directory.domain.errors import Conflict, InvalidValue
+from tests.builders import MONDAY_NOON, a_department, a_mailbox, a_phone, a_topic
 
 
 @pytest.mark.parametrize(
@@ -147,3 +148,75 @@ def test_topics_are_listed_by_their_position_then_their_code():
     )
 
     assert [topic.code for topic in listed] == ["z", "a", "b"]
+
+
+# How far a contact point is trusted
+
+
+@pytest.mark.parametrize("state", PointState)
+def test_a_changed_value_is_proposed_again_whatever_was_known_of_the_old(state):
+    point = a_mailbox("parking@institute.example", state=state, due_at=MONDAY_NOON)
+    if state is PointState.RETIRED:
+        with pytest.raises(Conflict):
+            point.changed()
+        return
+    point.changed()
+    assert (point.state, point.verified_at, point.verified_by, point.due_at) == (
+        PointState.PROPOSED,
+        None,
+        "",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "to"),
+    [
+        (PointState.VERIFIED, PointState.VERIFYING),
+        (PointState.SUSPECT, PointState.VERIFYING),
+        (PointState.SUSPENDED, PointState.SUSPECT),
+        *((PointState.RETIRED, state) for state in PointState if state != PointState.RETIRED),
+    ],
+)
+def test_some_ways_lead_nowhere(state, to):
+    point = a_mailbox("parking@institute.example", state=state)
+    with pytest.raises(Conflict, match="cannot become"):
+        point.become(to)
+    assert point.state is state
+
+
+@pytest.mark.parametrize("state", [state for state in PointState if state != PointState.RETIRED])
+def test_a_check_leads_up_from_everywhere(state):
+    point = a_mailbox("parking@institute.example", state=state, verified_at=None)
+    due = MONDAY_NOON + timedelta(days=180)
+
+    point.verified(MONDAY_NOON, how="editor", by="me", due=due)
+
+    assert (point.state, point.verified_at, point.due_at) == (
+        PointState.VERIFIED,
+        MONDAY_NOON,
+        due,
+    )
+
+
+def test_asking_makes_only_what_nobody_checked_verifying():
+    for state in LIVE_STATES:
+        point = a_mailbox("parking@institute.example", state=state)
+        point.asked(MONDAY_NOON)
+        expected = PointState.VERIFYING if state is PointState.PROPOSED else state
+        assert (point.state, point.due_at) == (expected, MONDAY_NOON)
+
+
+@pytest.mark.parametrize(
+    ("state", "mailbox", "number"),
+    [
+        (PointState.VERIFIED, True, True),
+        (PointState.SUSPECT, True, True),
+        (PointState.SUSPENDED, False, True),
+        (PointState.RETIRED, False, False),
+    ],
+)
+def test_visitors_are_not_sent_to_a_mailbox_that_takes_no_mail(state, mailbox, number):
+    assert a_mailbox("parking@institute.example", state=state).shown is mailbox
+    assert a_phone("025 8345 5189", state=state).shown is number
+    assert a_mailbox("parking@institute.example", state=state, public=False).shown is False

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from directory.adapters.db import challenges, deliveries
+from directory.adapters.mail import Accepted
 from directory.adapters.queries import department_by_slug, events_of
 from directory.domain.contacts import ContactPoint, PointKind, PointState
 from directory.domain.delivery import (
@@ -34,6 +35,7 @@ from directory.services.trust import (
     unproven,
     verify_by_hand,
 )
+from directory.worker import Worker
 from tests.builders import a_department, a_mailbox
 from tests.services.test_contacts import amend
 
@@ -268,6 +270,33 @@ def test_no_question_goes_to_a_closed_department(office):
             by="editor",
         )
     assert swept(office) == 0
+
+
+class Mailman:
+    """A transport that takes everything and remembers to whom."""
+
+    server = "mail.example:25"
+
+    def __init__(self) -> None:
+        self.took: list[str] = []
+
+    def send(self, sender: str, recipient: str, content: bytes, **_: Any) -> Accepted:
+        self.took.append(recipient)
+        return Accepted(server=self.server, code=250, text="ok", queue_id="")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_worker_asks_who_is_due_and_sends_it_at_once(office):
+    amend(office, "parking", email=NEW)
+    mailman = Mailman()
+
+    tally = Worker(office, mailman).run_once()
+
+    assert sorted(mailman.took) == [NEW, NEW, "parking@institute.example"]
+    assert (tally.processed, tally.failed) == (3, 0)
+    assert [mail.state for mail in questions(office)] == [DeliveryState.ACCEPTED]
 
 
 # Answers
