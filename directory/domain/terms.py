@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import combinations, pairwise
@@ -475,12 +475,3 @@ def reference_in(text: str, *, prefix: str) -> str | None:
     except InvalidValue:
         # With its prefix and a digit it was meant for one; "enquiries" plus five letters was not.
         return "" if named and has_digit else None
-
-
-def public_texts(texts: Mapping[str, object]) -> Iterable[str]:
-    """The texts of a localised value, and the lines of a localised list of lines."""
-    for value in texts.values():
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            yield from (line for line in value if isinstance(line, str))

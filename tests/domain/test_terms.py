@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -232,6 +235,20 @@ def test_a_long_query_is_cut_and_one_without_words_is_none():
     assert len(Query.parse(" ".join(map(chr, range(97, 123)))).units) == 8
     assert not Query.parse("\0 *\"'%_-()😀")
     assert Query.parse("the").strict == (("the",),)
+
+
+def test_a_query_needs_no_dictionary():
+    ask = (
+        "import sys; from directory.domain.terms import Caller, Query; "
+        "import directory.web.search; "
+        "Query.parse('招生办').rank('x'); Query.parse('zsb'); "
+        "Caller.parse('83455189', region='CN'); "
+        "print('pypinyin' in sys.modules)"
+    )
+
+    said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+
+    assert said.stdout.strip() == "False"
 
 
 # Numbers
