@@ -21,6 +21,7 @@ _LETTERS: Final = re.compile(r"[^\W\d_]")
 _BULLETS: Final = " \t•*·‧–—-|:：;,.。、/>»→#()[]=~_＊●■◆▪○◇□★☆※"
 # What a line of several numbers calls each of them, without being a department of its own.
 _SIDE_NAMES: Final = """
+    if you are calling can also from us on at by ring eller ili
     switch freecall lo-call free mesa central reception switchboard office emergency hotline
     general enquiries enquiry inquiries inquiry direct main day night hours after working home
     work private line lines international national local overseas abroad from within outside
@@ -37,6 +38,13 @@ _SIDE_NAMES: Final = """
 _SIDE_WORDS: Final = frozenset(key(it) for it in _SIDE_NAMES.split())
 _LAST_LETTER: Final = re.compile(r"[\s|:·–-]+[A-Za-z]\.?$")
 _BRACKETED: Final = re.compile(r"\([^()]{0,60}\)")
+_PERSON: Final = re.compile(
+    r"(?:\b(?:Herrn?|Frau|Mr|Mrs|Ms|Dr|Prof|Mme|Mlle|Sra?|Sig|Dott|Hr|Fru|Pan|Pani|mevr|dhr)\b\.?"
+    r"\s+[A-ZÀ-Þ]|[\u4e00-\u9fff]{1,3}(?:老师|先生|女士|主任|经理|老師|小姐))"
+)
+_OR: Final = frozenset(
+    ("หรือ", "または", "又は", "或", "或者", "또는", "hoặc", "أو", "או", "veya", "atau")
+)
 _ERRAND: Final = re.compile(
     "(?:值班|咨询|投诉|举报|监督|预约|挂号|急救|报修|服务|热线|查询|受理|客服|诊|報名|諮詢)$"
 )
@@ -204,13 +212,20 @@ class _Grouper:
     def _named_on_line(self, previous: Item, item: Item) -> bool:
         start, _ = self.scan.lines[item.line]
         first = self.occupied[item.line][0]
-        if not self._name_in(self.scan.masked[start : first.start])[0]:
+        leads = self.scan.masked[max(start, first.start - 60) : first.start]
+        if (
+            not _PERSON.search(leads)
+            and not self._name_in(self.scan.masked[start : first.start])[0]
+        ):
             return False  # only one of them is named: the name says which of ours it is
         between = self.scan.masked[previous.end : item.start]
         if "\t" in between:
             between = between.rpartition("\t")[0] if between.strip("\t ") else between
         # "1577-0199 (chargeable), 02-…": what stands in brackets is said of the number before.
-        name, _ = self._name_in(_BRACKETED.sub(" ", between), leading=True)
+        between = _BRACKETED.sub(" ", between)
+        if _PERSON.search(between):
+            return True
+        name, _ = self._name_in(between, leading=True)
         return len(_LETTERS.findall(name)) > 2 - (not name.isascii()) and (
             name[:1].isupper() or not name[:1].isascii()
         )
@@ -346,6 +361,7 @@ class _Grouper:
             pieces.append(text[position : it.start])
             position = it.end
         pieces.append(text[position:])
+        pieces[1:] = [_BRACKETED.sub(" ", it) for it in pieces[1:]]
         # A name stands before the first label; what comes after belongs to the label.
         pieces = pieces[:1] if leading else pieces
         name = next((it for it in pieces if len(_LETTERS.findall(it)) >= 2), "")
@@ -367,6 +383,8 @@ class _Grouper:
         if sum(map(str.isdigit, name)) > 6 or _HOURS.search(name):
             return False
         words = [key(it) for it in re.findall(r"[^\W\d_]+", name)]
+        if name in _OR:
+            return False
         side = all(it in _SIDE_WORDS for it in words)
         if len(words) > 1 and words[-1] == "office" and name.istitle():
             side = False  # "International Office" is one; "office" and "main office" are lines

@@ -59,7 +59,7 @@ _WORDS: Final[dict[Label, str]] = {
         vermittlung centralino centralita conmutador vaihde vaxel vaxeln sentralbord omstilling
         pbx pabx epabx talrunis talr talrunu telefonnumre bel bellen guthan fonui tele-phone teleph
         textphone minicom tty tdd tollfree freephone callcenter callcentre santral simu
-        telefown telefonno durchwahl
+        telefown telefonno durchwahl fernsprecher fernruf fernsprechnummer
         sdt đt đthoai dthoai
         телефон телефоны телефони телефона телефону тел телеф тлф тф телефонный телефоны/факсы
         утас хотлайн централа телефонен
@@ -70,7 +70,8 @@ _WORDS: Final[dict[Label, str]] = {
         fax faxes faxnummer faxnr faxno faxnumber telefax telefaxnummer telefaks faks faksi
         faksas faksai fakss faksnummer facsimile facsimil fac-simile facs fascimile telecopie
         telecopieur
-        telecopy telecopier telefakss telefaksas telekopio brefsimi myndsimi faksimile faksimili
+        telecopy telecopier telefakss telefaksas telekopio fernkopie fernkopierer brefsimi
+        myndsimi faksimile faksimili
         belgegecer belgec telec
         telecop faxszam faksu faxu faxul faqs fx fxs
         faksnr telefax-nr faxline
@@ -209,6 +210,7 @@ _PHRASES: Final[dict[str, Label]] = {
     "электронна пошта": Label.MAIL,
     "web address": Label.WEB,
     "area code": Label.AREA,
+    "std code": Label.AREA,
     "po box": Label.SMALL,
     "p o": Label.SMALL,
     "post code": Label.SMALL,
@@ -293,7 +295,8 @@ _ANYWHERE: Final[dict[Label, str]] = {
         フリーダイヤル 전화번호 대표전화 전화 연락처 고객센터 콜센터 대표번호 문의전화 문의
         หมายเลขโทรศัพท์ เบอร์โทรศัพท์ โทรศัพท์ เบอร์โทร สายด่วน สายตรง โทร ໂທລະສັບ ໂທ ទូរស័ព្ទ
         ဖုန်းနံပါတ် ဖုန်း
-        رقم الهاتف الهاتف هاتف تلفون تليفون التليفون التلفون تلفن‌های تلفن ٹیلیفون ٹیلی فون فون
+        للاستفسار للاتصال اتصل رقم الهاتف الهاتف هاتف تلفون تليفون التليفون التلفون تلفن‌های تلفن
+        ٹیلیفون ٹیلی فون فون
         شماره‌تماس
         תלפון טלפון טלפונים טל' טל׳ טל
         दूरभाष टेलीफोन टेलिफोन फोन फ़ोन টেলিফোন ফোন தொலைபேசி போன் టెలిఫోన్ ఫోన్ ટેલિફોન ફોન ದೂರವಾಣಿ ഫോൺ

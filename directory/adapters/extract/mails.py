@@ -34,9 +34,11 @@ _NOT_DOMAINS: Final = frozenset(["e.g", "i.e"])
 
 _AT_WORDS: Final = (
     r"at|ät|aet|æt|arroba|arobase|arobas|chez|kukac|malpa|małpa|zavin[aá]č|zavinac|afna|chiocciola"
-    r"|собака|собачка|ат|apenstaartje|snabel-?a|kr[øo]llalfa|kissa|miukumauku|miuku|papaki|παπάκι"
+    r"|собака|собачка|ат|apenstaartje|apestaartje|snabel-?a|kr[øo]llalfa|kissa|miukumauku"
+    r"|miuku|papaki|παπάκι"
     r"|eta|et|à|a|aronde|strudel|shtrudel|klammeraffe|@|골뱅이|アットマーク|アット|圈a|艾特|在|nospam"
-    r"|a\s?cong|a còng|majmun|monkey|afgrave|coada de maimuta|อีเมล์|แอท|آت|שטרודל|ए[टट]|अैट"
+    r"|a\s?cong|a còng|majmun|маймуна|кльомба|monkey|afgrave"
+    r"|coada de maimuta|อีเมล์|แอท|آت|שטרודל|ए[टट]|अैट"
 )
 _DOT_WORDS: Final = (
     r"dot|punkt|punkti|punto|ponto|point|pont|kropka|tečka|tecka|bodka|točka|tocka|точка|крапка"
@@ -45,11 +47,14 @@ _DOT_WORDS: Final = (
 )
 _AT: Final = re.compile(
     rf"\s?[(\[{{<|]\s?(?:{_AT_WORDS})\s?[)\]}}>|]\s?"
-    r"|\s(?:at|AT|At|arroba|ARROBA|arobase|chez|kukac|małpa|malpa|собака|zavináč|chiocciola|ät)\s"
+    r"|\s(?:at|AT|At|arroba|ARROBA|arobase|chez|kukac|małpa|malpa|собака|zavináč|chiocciola|ät|παπάκι)\s"
+    r"|\s?(?:골뱅이|アットマーク|圈a|艾特)\s?"
     r"|(?<=\w)[_#*-](?:at|AT)[_#*-](?=\w)"
     r"|\s?(?:#|\*|★|☆|◎|●|■|△|☼|\[|\()\s?@\s?(?:#|\*|★|☆|◎|●|■|△|☼|\]|\))?\s?",
     re.IGNORECASE,
 )
+# Words of every day, too, which need more than themselves to be an "@".
+_ALSO_WORDS: Final = frozenset(("at", "chez", "ät"))
 _DOT: Final = (
     rf"(?:\s?[(\[{{<|]\s?(?:{_DOT_WORDS})\s?[)\]}}>|]\s?"
     r"|\s(?:dot|DOT|Dot|punkt|punto|ponto|point|kropka|tečka|точка|pont|punct|nokta)\s"
@@ -147,10 +152,10 @@ def _dressed(text: str, region: str) -> Iterator[FoundMail]:
         else:
             end = domain.end()
         start = at.start() - len(local[0])
-        bare = sign.isalpha()
-        if bare and not (_dressed_dots(domain[1]) or _after_label(text, start, region)):
+        doubtful = sign.lower() in _ALSO_WORDS
+        if doubtful and not (_dressed_dots(domain[1]) or _after_label(text, start, region)):
             continue
-        if bare and "." in domain[1] and " " in domain[1] and not _dressed_dots(domain[1]):
+        if doubtful and "." in domain[1] and " " in domain[1] and not _dressed_dots(domain[1]):
             continue
         yield FoundMail(f"{_DOTS.sub('.', local[1])}@{name}", start, end)
 

@@ -131,11 +131,15 @@ def _country_digits(region: str) -> str:
 # "0-2215-0871-3" is said of three lines, "-3" being the last digit of the last; but not where a
 # last digit after a hyphen is an extension of the main number.
 _EXTENDING: Final = frozenset(("AT", "CH", "DE", "LI", "LU"))
+# "(0-22) 55 20 000": a trunk zero that Poland and others have given up and pages still show.
+_OLD_ZERO: Final = re.compile(r"(?:\(0[ -]?|0-)(?=\d)")
 _AREA: Final = re.compile(r"0\d{1,3}")
 _AREA_BEHIND: Final = re.compile(r"(\d[\d -]{4,}\d)\s?\((0\d{1,3})\)?")
 _NEAR: Final = 200
 _MOST_PIECES: Final = 30
-_RANGE_WORD: Final = re.compile(r"\s?(?:to|bis|al|do|до|至|到|から|부터)\s?(\d{1,4})(?![\d]|\s?\d)")
+_RANGE_WORD: Final = re.compile(
+    r"\s?(?:to|bis|al|do|до|至|到|から|부터|ถึง)\s?(\d{1,4})(?![\d]|\s?\d)"
+)
 _RIGHT_TO_LEFT: Final = "AE AF BH DZ EG IL IQ IR JO KW LB LY MA OM PK PS QA SA SD SY TN YE"
 _FROM_THE_RIGHT: Final = frozenset(_RIGHT_TO_LEFT.split())
 _THROUGH_SLASH: Final = frozenset(("TR",))
@@ -251,6 +255,9 @@ class Reader:
             return found
         if behind := _AREA_BEHIND.fullmatch(text.strip()):
             found = reading(f"{behind[2]} {behind[1]}", self.region)
+        if not _trunk(self.region) and (old := _OLD_ZERO.match(text.strip())):
+            without = reading(text.strip()[old.end() :], self.region)
+            found = without if _known(without) else found
         return self._with_country(text) or found
 
     def _with_country(self, text: str) -> Reading | None:
@@ -523,7 +530,7 @@ def is_noise(text: str, start: int, end: int) -> bool:
 
 # One kind of separator throughout, but for "514 555-0161".
 _GROUPED: Final = re.compile(
-    r"\d{1,4}(?:([ ./-])\d{2,4}(?:\1\d{2,4}){0,3}|[ /]\d{2,4}-\d{2,4}(?:-\d{2,4})?)"
+    r"\d{1,4}(?:([ ./-])\d{2,4}(?:\1\d{2,4}){0,3}|[ /]\d{2,4}-\d{2,4}(?:-\d{2,4})?|[ /-]\d{5,8})"
 )
 
 

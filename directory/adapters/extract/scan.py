@@ -438,7 +438,13 @@ class _Scanner:
         end_of_run, before = run.end, len(self.items)
         adjacent = not _LETTERS.search(text[max(at, active.end, line.start) : run.start])
         letter = behind is None and active.end - active.at == 1
-        for number in self.reader.numbers(run, labelled=called):
+        found = self.reader.numbers(run, labelled=called)
+        for number in found:
+            if behind is not None and number is not found[-1]:
+                # "86330000/86330001 (fax)" says it of the second alone.
+                kinds = active.kinds if active.called else (Label.VOICE,)
+            elif behind is not None:
+                kinds = (behind[1],)
             end_of_run = max(end_of_run, number.end)
             digits = found_numbers.digits_of(number.text)
             if called:
