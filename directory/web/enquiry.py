@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import phonenumbers
 import structlog
@@ -217,11 +216,13 @@ def _flooded(lang: str, form: EnquiryForm, limited: RateLimited) -> Response:
         published = parts().published(session, now())
         desk = published.known(published.desk)
         ring = present.phone_to_ring(desk, lang, settings()) if desk else None
-        again = limited.again_at.astimezone(ZoneInfo(settings().site.timezone))
+        zone = (desk.timezone if desk else "") or settings().site.timezone
+        again = present.moment(limited.again_at, zone, place_in_zone(desk, settings(), lang), lang)
         text = InvalidValue(
             "form.rate_limited",
             n=limited.count,
-            time=f"{again:%H:%M}",
+            # The visitor's clock may be hours from ours.
+            time=_("%(time)s (%(zone)s)", time=again["text"][-5:], zone=again["zone"]),
             phone=ring["display"] if ring else settings().mail.from_,
         ).text(lang)
         response = _form_page(lang, session, published, form, [("", text)], status=429)
@@ -279,7 +280,10 @@ def _form_page(
         here=url_for("enquiry.new", lang=lang),
     )
     response = make_response(page, status)
-    response.headers["Cache-Control"] = "no-store"
+    if request.method != "GET":
+        # What somebody typed is in it. The empty form may be kept by the browser: with the Back
+        # button it comes again with the token it had, so that what was sent is known as sent.
+        response.headers["Cache-Control"] = "no-store"
     return response
 
 

@@ -347,3 +347,29 @@ def test_who_wants_no_reply_is_promised_none(site, open_page):
         "With International Cooperation",
         "Closed",
     ]
+
+
+def test_back_after_sending_finds_the_same_form_and_what_was_sent_is_not_sent_twice(
+    site, open_page
+):
+    page = open_page(f"{site}{FORM}")
+    typed = {"message": "Once is enough", "name": "Li Wei", "email": "liwei@example.com"}
+    fill(page, **typed)
+    page.click(".send button")
+    page.wait_for_url("**/e/*?sent=1")
+    first = page.locator("#reference").inner_text()
+
+    page.go_back()
+    fill(page, **typed)
+    page.click(".send button")
+    page.wait_for_url("**/e/*?sent=1")
+    assert page.locator("#reference").inner_text() == first
+
+    page.go_back()
+    fill(page, **typed | {"message": "One thing more"})
+    page.click(".send button")
+    assert first in page.locator("#error-summary").inner_text()
+    assert page.input_value("#f-message") == "One thing more"
+    page.click(".send button")
+    page.wait_for_url("**/e/*?sent=1")
+    assert page.locator("#reference").inner_text() != first

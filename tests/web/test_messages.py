@@ -327,9 +327,10 @@ EXPIRED = {
     "zh-hans": "页面打开已超过 24 小时，内容未丢失，请核对后重新提交",
 }
 RATE_LIMITED = {
-    "en": "You have sent 2 enquiries in an hour. You can send another at 13:00, "
+    "en": "You have sent 2 enquiries in an hour. You can send another at 13:00 (Shanghai, UTC+8), "
     "or ring +86 25 0345 5100",
-    "zh-hans": "您一小时内已提交 2 次，13:00 后可再次提交，或致电 +86 25 0345 5100",
+    "zh-hans": "您一小时内已提交 2 次，13:00（上海时间，UTC+8） 后可再次提交，"
+    "或致电 +86 25 0345 5100",
 }
 
 
