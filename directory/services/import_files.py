@@ -232,6 +232,9 @@ def _topic_columns(header: Sequence[str]) -> list[str]:
     return names
 
 
+_AS_ALWAYS: Final = {"acknowledge": True, "sensitive": False, "active": True}
+
+
 def _topic_row(row: Row) -> Row:
     """A row of a table of topics, with the values that a seed file would give."""
     values: dict[str, Any] = {}
@@ -245,8 +248,10 @@ def _topic_row(row: Row) -> Row:
                 values[column] = int(text) if text else None
             except ValueError:
                 row.problem = (column, text or "", InvalidValue("column.number"))
-        elif column in {"acknowledge", "sensitive", "active"}:
-            values[column] = (text or "").lower() in {"yes", "true", "1", "是"}
+        elif column in _AS_ALWAYS:
+            yes = (text or "").strip().lower() in {"yes", "true", "1", "是"}
+            # As a seed file has it: only what is not as always is said.
+            values[column] = None if yes is _AS_ALWAYS[column] else yes
         else:
             values[column] = text
     return Row(row.number, kind="topic", values=values, problem=row.problem)

@@ -261,11 +261,13 @@ class Plan:
                 yield self._note(self._failed(row, slug, _problem(row, "", twice)))
             else:
                 department = present.get(id)
-                change = (
-                    self._present(row, department)
-                    if department is not None
-                    else self._absent(row, id, slug)
-                )
+                # What is asked on the way must not write a row that may yet be refused.
+                with self._session.no_autoflush:
+                    change = (
+                        self._present(row, department)
+                        if department is not None
+                        else self._absent(row, id, slug)
+                    )
                 if row.problem is not None:
                     # One of a page's numbers reaches nobody: said, and the others are taken.
                     change.problems.append(_own_problem(row))

@@ -512,6 +512,20 @@ def test_a_row_may_close_its_department(office: Parts) -> None:
         assert topic_by_code(session, "permits").department_id == found(office, "parking").id
 
 
+def test_nothing_of_a_row_with_an_error_is_taken(office: Parts) -> None:
+    before = everything(office)
+
+    done = take(
+        office,
+        "slug,name_en,phone,email,status,successor\n"
+        "media,Press,025 0345 5999,wrong,closed,admissions\n"
+        "parking,Gates,025 0345 5998,,closed,nobody\n",
+    )
+
+    assert done.tally.errors == 2
+    assert everything(office) == before
+
+
 # ------------------------------------------------------------------ uploads, pages, seeds
 
 
