@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from tests.support import free_port
 
 if TYPE_CHECKING:
     from flask import Flask
+    from sqlalchemy.orm import Session
 
 SITE = """
 [site]
@@ -39,14 +41,26 @@ refuse_per_hour = 0
 @pytest.fixture(scope="module")
 def site(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the service with the sample institution; nothing is mailed."""
-    root = tmp_path_factory.mktemp("site")
+    with serving(_sqlite_template, tmp_path_factory.mktemp("site")) as address:
+        yield address
+
+
+@contextmanager
+def serving(
+    template: Path, root: Path, change: Callable[[Session], None] | None = None
+) -> Iterator[str]:
+    """The sample institution below *root*, after *change*, for as long as the context lasts."""
     (root / "var").mkdir()
-    shutil.copyfile(_sqlite_template, root / "var" / "directory.db")
+    shutil.copyfile(template, root / "var" / "directory.db")
     port = free_port()
     (root / "config").mkdir()
     (root / "config" / "directory.toml").write_text(SITE.format(port=port), encoding="utf-8")
+    app = application(root)
+    if change is not None:
+        with app.extensions["directory"].db.writing() as session:
+            change(session)
     # In threads, because a browser opens connections ahead of need and holds them.
-    server = make_server("127.0.0.1", port, application(root), threaded=True)
+    server = make_server("127.0.0.1", port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{port}"
