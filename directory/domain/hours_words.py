@@ -12,8 +12,10 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from directory.domain import when
 from directory.domain.hours import WEEKDAYS, ClosedPeriod, OpeningHours, Period
-from directory.domain.messages import is_chinese
+from directory.domain.messages import CHINESE, ENGLISH, is_chinese
+from directory.domain.when import format_day
 
 _DAY: Final = timedelta(days=1)
 _MINUTES: Final = 24 * 60
@@ -161,10 +163,8 @@ def closed_in_words(period: ClosedPeriod, language: str) -> str:
 
 
 def date_in_words(day: date, language: str) -> str:
-    """ "Tue 24 Nov 2026" or "2026年11月24日（周二）"."""
-    if is_chinese(language):
-        return f"{day.year}年{day.month}月{day.day}日（{_CHINESE_DAYS[day.weekday()]}）"
-    return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year}"
+    """ "Tue 24 Nov 2026" or "2026年11月24日（周二）"; any Chinese tag reads the second."""
+    return format_day(day, CHINESE if is_chinese(language) else ENGLISH)
 
 
 def dates_in_words(first: date, last: date, language: str) -> str:
@@ -189,13 +189,8 @@ def dates_in_words(first: date, last: date, language: str) -> str:
 
 
 def utc_offset(timezone: str, instant: datetime) -> str:
-    """How far *timezone* is ahead at *instant*: "UTC+8", "UTC+5:30", "UTC−3", "UTC"."""
-    offset = instant.astimezone(ZoneInfo(timezone)).utcoffset() or timedelta()
-    minutes = abs(offset) // timedelta(minutes=1)
-    if not minutes:
-        return "UTC"
-    rest = f":{minutes % 60:02}" if minutes % 60 else ""
-    return f"UTC{'+' if offset > timedelta() else '−'}{minutes // 60}{rest}"
+    """How far *timezone* is ahead at *instant*: "UTC+8", "UTC+5:30", "UTC-3", "UTC"."""
+    return when.utc_offset(instant.astimezone(ZoneInfo(timezone)))
 
 
 def _runs(week: Sequence[tuple[Period, ...]], alone: int | None = None) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 
 # Not strftime: its names follow the process's locale, and mail is written in two languages.
 _DAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -29,7 +29,7 @@ def format_when(instant: datetime, zone: tzinfo, place: str, language: str) -> s
     return f"{day}, {local:%H:%M} ({where})"
 
 
-def format_day(local: datetime, language: str) -> str:
+def format_day(local: date, language: str) -> str:
     """``Tue 24 Nov 2026`` or ``2026年11月24日（周二）``: the day *local* itself names."""
     if language == "zh-Hans":
         return f"{local.year}年{local.month}月{local.day}日（周{_DAYS_ZH[local.weekday()]}）"

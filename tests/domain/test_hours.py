@@ -359,7 +359,7 @@ def test_ranges_of_days_repeat_nothing(first, last, english, chinese):
     [
         (NANJING, "UTC+8"),
         ("Asia/Kolkata", "UTC+5:30"),
-        ("America/Sao_Paulo", "UTC−3"),
+        ("America/Sao_Paulo", "UTC-3"),
         ("UTC", "UTC"),
         (LONDON, "UTC"),
     ],
