@@ -16,7 +16,7 @@ from directory.adapters.formats.documents import entry_json
 from directory.adapters.formats.schema_org import institute, organization, safe_json
 from directory.adapters.formats.vcard import Version, card_of, jcard_of, write_card
 from directory.adapters.qr import qr_code, small_card, svg_file
-from directory.adapters.queries import department_by_slug
+from directory.adapters.queries import department_ever_called
 from directory.domain.contacts import Department, DepartmentStatus, localised
 from directory.services.exports import entry_of, site_of
 from directory.web.context import db, lasts_until, now, settings
@@ -123,12 +123,16 @@ def qr(lang: str, slug: str) -> ResponseReturnValue:
 
 
 def _entry(lang: str, slug: str) -> Entry:
-    """What the files of *slug* are made of. A closed department's are its successor's, by 301."""
+    """What the files of *slug* are made of.
+
+    A closed department's are its successor's, and an old name's those of the new, by 301.
+    """
     with db().reading() as session:
-        found = department_by_slug(session, slug)
+        found = department_ever_called(session, slug)
         if found.status is DepartmentStatus.CLOSED:
-            heir = successor_of(session, found)
-            arguments = {**request.view_args, "slug": heir.slug, **request.args}  # type: ignore[dict-item]
+            found = successor_of(session, found)
+        if found.slug != slug:
+            arguments = {**request.view_args, "slug": found.slug, **request.args}  # type: ignore[dict-item]
             abort(redirect(url_for(str(request.endpoint), **arguments), 301))
         entry = entry_of(session, found, settings=settings())
     if entry.hours is not None:

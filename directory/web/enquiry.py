@@ -30,10 +30,11 @@ from directory.adapters.queries import (
     Published,
     decisions_of,
     deliveries_of,
+    department_ever_called,
     department_rows,
     enquiry_by_ref,
 )
-from directory.domain.contacts import Department, localised
+from directory.domain.contacts import Department, DepartmentStatus, localised
 from directory.domain.delivery import DeliveryKind, DeliveryState
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy
 from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
@@ -61,6 +62,7 @@ from directory.web.context import (
     sender,
     settings,
 )
+from directory.web.department_page import successor_of
 from directory.web.forms import EnquiryForm
 from directory.web.public import months
 
@@ -78,6 +80,8 @@ def new(lang: str) -> ResponseReturnValue:
     asked = {name: request.args.get(name, "")[:500] for name in ("topic", "department")}
     with db().reading() as session:
         published = parts().published(session, now())
+        if asked["department"]:
+            asked["department"] = _called_now(session, asked["department"])
         if not any(asked.values()) and published.topics and "go" not in request.args:
             return _topic_page(lang, published, problem=None)
         if not any(asked.values()) and published.topics:
@@ -98,6 +102,20 @@ def new(lang: str) -> ResponseReturnValue:
         form.form_token.data = parts().signer.form_token(now())
         problems = _unknown_choice(form)
         return _form_page(lang, session, published, form, problems, status=200)
+
+
+def _called_now(session: Session, slug: str) -> str:
+    """The slug of the department once called *slug*, or of who took over from it.
+
+    Links to the form stand on other people's pages for years.
+    """
+    try:
+        found = department_ever_called(session, slug)
+        if found.status is DepartmentStatus.CLOSED:
+            found = successor_of(session, found)
+    except NotFound:
+        return slug  # the form says so beside its field
+    return found.slug
 
 
 @bp.get("/<lang:lang>/enquiries")

@@ -141,7 +141,7 @@ def test_a_forged_link_leads_nowhere(quick, quick_office, change):
         assert quick.open(forged, method=method).status_code == 404
 
 
-def gone(response: TestResponse) -> Page:
+def check_gone(response: TestResponse) -> Page:
     page = Page(response)
     assert page.status == 410
     assert page.all("a[href$='/departments/parking/report']")
@@ -151,20 +151,20 @@ def gone(response: TestResponse) -> Page:
 def test_an_expired_link_says_what_it_was_and_how_to_get_on(quick, quick_office):
     path = link(quick_office)
     days(quick_office, 30)
-    assert "Parking" in gone(quick.get(path)).text
+    assert "Parking" in check_gone(quick.get(path)).text
 
 
 def test_a_link_ends_with_the_mailbox_it_was_for(quick, quick_office):
     path = link(quick_office)
     amend(quick_office, "parking", email="other@institute.example")
-    gone(quick.get(path))
+    check_gone(quick.get(path))
 
 
 def test_a_revoked_link_is_gone(quick, quick_office):
     path = link(quick_office)
     with quick_office.db.writing() as session:
         session.scalars(sa.select(Challenge)).one().version = 2
-    gone(quick.get(path))
+    check_gone(quick.get(path))
 
 
 # The page
@@ -221,7 +221,7 @@ def test_an_answered_link_is_spent(client, office):
         client.post(at, data=carried | {"do": "correct"}),
         client.post(at, data=carried | {"do": "change", "what": "phone"}),
     ):
-        gone(response)
+        check_gone(response)
     assert happened(office).count("confirmed") == 1
 
 
@@ -458,6 +458,22 @@ def test_old_addresses_move_for_good_to_where_the_department_is(client, office):
         response = client.get(f"/en/departments/{old}")
         assert response.headers["Location"] == "/en/departments/media"
     assert client.get("/en/departments/never-was").status_code == 404
+
+
+def test_files_and_forms_of_an_old_name_are_those_of_the_new(quick, quick_office):
+    amend(quick_office, "parking", slug="car-park")
+    response = quick.get("/en/departments/parking.vcf")
+    assert (response.status_code, response.headers["Location"]) == (
+        301,
+        "/en/departments/car-park.vcf",
+    )
+    page = Page(quick.get("/en/enquiries/new?department=parking"))
+    assert page.status == 200
+    assert page.one("#destination").attributes["data-department"] == "car-park"
+    close(quick_office, "car-park", "media")
+    page = Page(quick.get("/en/enquiries/new?department=parking"))
+    assert page.one("#destination").attributes["data-department"] == "media"
+    assert "Choose one of the options" in quick.get("/en/enquiries/new?department=x").text
 
 
 def test_no_page_here_is_kept_by_anybody(quick, quick_office):
