@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 
 from directory.adapters.mail import is_loopback
 from directory.adapters.mailbox import read_mailbox, read_message
+from directory.services.contacts import place_in_zone
 from directory.web import present
 from directory.web.context import language, parts, settings
 
@@ -91,9 +92,10 @@ def _part(parsed: EmailMessage, kind: str) -> str:
 def _shown(item: dict[str, Any]) -> dict[str, Any]:
     received = datetime.fromisoformat(item["received_at"])
     zone = settings().site.timezone
+    place = place_in_zone(None, settings(), language())
     return {
         **item,
-        "received_at": present.moment(received, zone, "", language()),
+        "received_at": present.moment(received, zone, place, language()),
         "url": url_for("dev.one", message_id=item["id"]),
         "eml_url": url_for("dev.source", message_id=item["id"]),
     }

@@ -502,6 +502,7 @@ def status(token: str) -> ResponseReturnValue:
         written=_written(enquiry, lang, at) if own else None,
         acts=[],
         erased_text="",
+        page_url=settings().site.base_url + request.path,
         department_url=present.department_url(department.slug, lang),
         home_url=url_for("public.home", lang=lang),
         robots="noindex",

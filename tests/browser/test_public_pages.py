@@ -373,3 +373,16 @@ def test_back_after_sending_finds_the_same_form_and_what_was_sent_is_not_sent_tw
     page.click(".send button")
     page.wait_for_url("**/e/*?sent=1")
     assert page.locator("#reference").inner_text() != first
+
+
+def test_on_paper_the_reference_stands_beside_the_address_to_follow_it(site, open_page):
+    page = open_page(f"{site}{FORM}")
+    fill(page, message="Hello", name="Li Wei", email="liwei@example.com")
+    page.click(".send button")
+    page.wait_for_url("**/e/*?sent=1")
+    assert page.locator(".paper").is_hidden()
+    page.emulate_media(media="print")
+
+    assert page.locator(".paper").inner_text() == page.url.removesuffix("?sent=1")
+    assert page.locator("#reference").is_visible()
+    assert page.locator("button:visible, .aside section:visible").count() == 0
