@@ -11,7 +11,6 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from directory import __version__
 from directory.adapters.formats import FORMATS
 from directory.adapters.queries import version_of_directory
 from directory.services import exports
@@ -22,6 +21,8 @@ bp = Blueprint("downloads", __name__)
 
 # Bytes gathered before they are sent: few system calls, and little memory.
 _PIECE: Final = 64 * 1024
+# Raised when the same records become other bytes, so that no one is told to keep the old ones.
+_WRITTEN: Final = 1
 
 
 def _write(session: Session, lang: str, form: str) -> Iterator[str]:
@@ -39,7 +40,7 @@ def whole(lang: str, form: str) -> ResponseReturnValue:
     with ExitStack() as stack:
         session = stack.enter_context(db().reading())
         # In the transaction that then reads the rest, so that tag and content belong together.
-        tag = f"{__version__}-{version_of_directory(session)}-{lang}-{form}"
+        tag = f"{_WRITTEN}-{version_of_directory(session)}-{lang}-{form}"
         if form == "json":
             # It says who is open now; beyond a day it would not even name the right next opening.
             tag += f"-{now():%Y%m%d}"
