@@ -1,4 +1,4 @@
-"""Workers as processes of their own, to be killed, frozen and told to stop."""
+"""Workers and web servers as processes of their own, to be killed, frozen and told to stop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+from tests.faults.serving import Site
+from tests.support import eventually, free_port
 
 # Everything loaded once, in a process without this one's threads and sockets; workers are forked
 # from there and start in milliseconds.
@@ -103,3 +106,55 @@ def starting_workers(root: Path, database_url: str, mail_url: str) -> Iterator[S
     finally:
         for worker in started:
             worker.clear_away()
+
+
+# The web
+
+
+def serve(root: Path, port: int, sections: dict[str, Any]) -> None:
+    """What a web server's first process does: gunicorn as ``directory serve`` has it."""
+    from directory.logs import configure
+    from directory.supervisor import listen, web
+    from tests.builders import parts_for
+
+    os.setpgid(0, 0)
+    with (root / "web.log").open("a") as log:
+        os.dup2(log.fileno(), 2)
+    configure()
+    parts = parts_for(root, sections.pop("database_url"), None, **sections)
+    web(parts, listen("127.0.0.1", port), processes=2, threads=4)(lambda: None)
+
+
+class Served(Site):
+    """A web server and the processes below it."""
+
+    def __init__(self, process: BaseProcess, port: int) -> None:
+        super().__init__(port)
+        self.process = process
+
+    def web_processes(self) -> list[int]:
+        """Those that answer."""
+        pid = self.process.pid
+        with contextlib.suppress(OSError):
+            listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            return [int(child) for child in listed]
+        return []
+
+
+@contextlib.contextmanager
+def serving(root: Path, database_url: str, **sections: Any) -> Iterator[Served]:
+    """The pages over HTTP, without workers, for as long as the block."""
+    port = free_port()
+    process = _NURSERY.Process(
+        target=serve, args=(root, port, {"database_url": database_url, **sections})
+    )
+    process.start()
+    site = Served(process, port)
+    try:
+        eventually(lambda: site.up, within=30, what="the pages answer")
+        yield site
+    finally:
+        assert process.pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.join(10)
