@@ -7,11 +7,11 @@ the same records in the same order.
 A search costs the same in a large directory as in a small one. Records are numbered by a hash of
 their id, and the candidates of a word that very many have are those with the lowest numbers: a
 sample that no property of the records can skew. Whoever types "office" into a directory of a
-hundred thousand is shown a thousand and told to add a word.
+hundred thousand is shown some hundreds and told to add a word.
 
 ``db.py`` sees to it that every change of a department, contact point or topic is indexed in its
-own transaction. Who writes many rows without the session's objects calls :func:`index_many` or
-:func:`rebuild` there.
+own transaction. Who writes rows past the session's objects names them to its ``note_written``, or
+calls :func:`rebuild` after many.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from directory.domain.contacts import (
 from directory.domain.terms import VERSION, Caller, Clauses, Entry, Query, fold, in_order
 
 # How many candidates are ranked; a query with more is told to say more.
-MOST: Final = 1_000
+MOST: Final = 500
 # What only comes near is looked at more closely, and nobody reads on for long.
-_MOST_NEAR: Final = 300
+_MOST_NEAR: Final = 200
 _CHUNK: Final = 500
 # From this share of a directory on, making the index anew is cheaper than mending it.
 _REBUILD_FROM: Final = 2_000

@@ -73,7 +73,7 @@ class _Number:
 
 
 def _whole(text: str) -> int:
-    """A page's number, 1 for anything that is none; no list is longer than a thousand."""
+    """A page's number, 1 for anything that is none; no list is as long as 999 pages."""
     return (
         int(text) if text.isascii() and text.isdigit() and 1 <= len(text) <= 3 and int(text) else 1
     )
