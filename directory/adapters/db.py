@@ -487,9 +487,10 @@ def store(session: Session, *things: Any) -> None:
     Enquiries, decisions, deliveries, attempts and events only. As session.add() and flush() do,
     at a quarter of the price; but the session does not know them afterwards.
     """
+    connection = session.connection()
     for kind, same in groupby(things, type):
         statement, names = _INSERTS[kind]
-        session.execute(statement, [_row(thing, names) for thing in same])
+        connection.execute(statement, [_row(thing, names) for thing in same])
 
 
 def store_once(session: Session, enquiry: Enquiry) -> bool:
@@ -499,12 +500,12 @@ def store_once(session: Session, enquiry: Enquiry) -> bool:
     from. The session knows it afterwards.
     """
     statement = _ADD_ENQUIRY[session.get_bind().dialect.name]
-    done = session.execute(
+    done = session.connection().execute(
         statement,
         _row(enquiry, _INSERTS[Enquiry][1]),
         execution_options={"preserve_rowcount": True},
     )
-    if done.rowcount == 0:  # type: ignore[attr-defined]
+    if done.rowcount == 0:
         return False
     orm.make_transient_to_detached(enquiry)
     session.add(enquiry)

@@ -31,7 +31,7 @@ _USE = sa.insert(allowances)
 
 def used(session: Session, keys: Iterable[str], *, since: datetime) -> dict[str, int]:
     """How often each of *keys* was used after *since*; those never used are left out."""
-    found = session.execute(_USED, {"keys": list(keys), "since": since})
+    found = session.connection().execute(_USED, {"keys": list(keys), "since": since})
     return {row[0]: row[1] for row in found}
 
 
@@ -49,7 +49,7 @@ def use(session: Session, keys: Iterable[str], *, now: datetime) -> None:
     """Count one use of each of *keys*."""
     rows = [{"id": new_id(now), "key": key, "at": now} for key in keys]
     if rows:
-        session.execute(_USE, rows)
+        session.connection().execute(_USE, rows)
 
 
 def forget(session: Session, *, now: datetime) -> int:

@@ -107,7 +107,7 @@ def renew(session: Session, ids: Iterable[int], *, owner: str, until: datetime) 
 
 def still_held(session: Session, delivery_id: int, *, owner: str) -> bool:
     """Whether *owner*'s claim on one delivery still stands, asked just before DATA."""
-    return session.scalar(_OWNER, {"delivery_id": delivery_id}) == owner
+    return session.connection().scalar(_OWNER, {"delivery_id": delivery_id}) == owner
 
 
 def keep_content(session: Session, contents: dict[int, bytes], *, owner: str) -> None:
@@ -132,5 +132,5 @@ def put_back(session: Session, ids: Iterable[int], *, owner: str, now: datetime)
 
 def next_due(session: Session) -> datetime | None:
     """When the next wait ends; None when nothing waits."""
-    found: datetime | None = session.scalar(_NEXT_DUE)
+    found: datetime | None = session.connection().scalar(_NEXT_DUE)
     return found

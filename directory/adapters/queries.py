@@ -193,7 +193,7 @@ def is_mailbox_of_ours(session: Session, address: str) -> bool:
     Also in other capitals than ours: those make no other mailbox.
     """
     spellings = {"address": address, "folded": address.casefold()}
-    return bool(session.scalar(_MAILBOX_OF_OURS, spellings))
+    return bool(session.connection().scalar(_MAILBOX_OF_OURS, spellings))
 
 
 class Published:
@@ -303,7 +303,7 @@ class Published:
 
 def published_key(session: Session, now: datetime) -> tuple[int, int]:
     """The versions of rules and directory that decide at *now*: what Published is kept under."""
-    row = session.execute(_PUBLISHED_KEY, {"now": now}).one()
+    row = session.connection().execute(_PUBLISHED_KEY, {"now": now}).one()
     return row[0] or 0, row[1] or 0
 
 

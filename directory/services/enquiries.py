@@ -137,11 +137,11 @@ def submit_enquiry(
 
     Raises AlreadySent, and RateLimited when the sender's network has sent too many this hour.
     """
-    if earlier := sent_before(session, submission):
-        return earlier
     uses = _uses(session, submission, sender, signer, now)
-    if sender and settings.enquiry.refuse_per_hour:
-        _refuse_flood(session, sender, uses, settings.enquiry.refuse_per_hour, now)
+    if sender and _is_flood(sender, uses, settings.enquiry.refuse_per_hour):
+        if earlier := sent_before(session, submission):
+            return earlier
+        raise _refusal(session, sender, uses, now)
 
     routes = published.routes_with(session, submission.department)
     decision = decide(facts_of(submission), published.rules, routes)
@@ -163,7 +163,7 @@ def submit_enquiry(
             enquiry.needs_attention("no_mailbox")
         if _wants_receipt(session, submission, topic, uses, settings, sender, signer):
             outgoing.append(post.receipt(department, position=2, now=now))
-    if not store_once(session, enquiry):  # this form was sent twice at once: the first counts
+    if not store_once(session, enquiry):  # this form was sent before, or twice at once
         if earlier := sent_before(session, submission):
             return earlier
         raise Unavailable("reference taken")
@@ -234,13 +234,13 @@ def _uses(
     return hourly | daily
 
 
-def _refuse_flood(
-    session: Session, sender: Sender, uses: dict[str, int], most: int, now: datetime
-) -> None:
-    count = uses.get(sender.network, 0)
-    if count >= most:
-        first = limits.first_use(session, sender.network, since=now - HOUR)
-        raise RateLimited(count=count, again_at=(first or now) + HOUR)
+def _is_flood(sender: Sender, uses: dict[str, int], most: int) -> bool:
+    return bool(most) and uses.get(sender.network, 0) >= most
+
+
+def _refusal(session: Session, sender: Sender, uses: dict[str, int], now: datetime) -> RateLimited:
+    first = limits.first_use(session, sender.network, since=now - HOUR)
+    return RateLimited(count=uses[sender.network], again_at=(first or now) + HOUR)
 
 
 def _receipt_key(signer: Signer, submission: Submission) -> str:

@@ -81,7 +81,7 @@ def digest(event: Event) -> str:
 
 
 def _last(session: Session, subject: str) -> tuple[int, str]:
-    found = session.execute(_LAST, {"subject": subject}).first()
+    found = session.connection().execute(_LAST, {"subject": subject}).first()
     return (found.id, found.digest) if found else (0, "")
 
 
