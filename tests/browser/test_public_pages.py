@@ -12,6 +12,8 @@ PAGES = (
     "departments/",
     "departments/international-cooperation",
     "departments/london-liaison",
+    "departments/london-liaison/report",
+    "departments/london-liaison/report?sent=1",
     "topics",
     "enquiries/new",
     "enquiries/new?go=1",
