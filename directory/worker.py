@@ -34,6 +34,8 @@ BATCH = 10
 _BREATHER_S = 1.0
 # A result is written that long after SIGTERM at most; the supervisor kills after ten seconds.
 _LAST_TRIES_S = 7.0
+# While there is something to send, the database's log is brought in this often.
+_CHECKPOINT_S = 2.0
 # How long a connection to the mail server is kept for the next message.
 _KEPT_OPEN_S = 10.0
 
@@ -76,12 +78,15 @@ class Worker:
         """Send what is due, wait for the doorbell or the next sweep, until stopped."""
         renewing = threading.Thread(target=self._renew, name="renew", daemon=True)
         renewing.start()
-        swept = sent = time.monotonic()
+        swept = sent = cleared = time.monotonic()
         while not self._stopping.is_set():
             try:
                 processed = self.send_due(self._parts.now()).processed
                 if processed:
                     sent = time.monotonic()
+                if processed and sent - cleared >= _CHECKPOINT_S:
+                    self._parts.db.checkpoint()
+                    cleared = time.monotonic()
                 if processed >= BATCH:
                     continue  # else nothing more was due, and whatever came since has rung
                 if time.monotonic() - swept >= self._times.sweep_s:
