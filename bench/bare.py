@@ -157,9 +157,12 @@ _FOOT = (
     "answer goes to them directly. Details are kept for 365 days after the enquiry is closed."
 )
 _STYLE = "font:16px/1.5 sans-serif;color:#1b1f24;margin:0;padding:0"
+_FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','PingFang SC',sans-serif"
 _ROW = (
-    '<tr><td style="padding:4px 16px 4px 0;vertical-align:top;color:#57606a">{}</td>'
-    '<td style="padding:4px 0;vertical-align:top">{}</td></tr>'
+    f'<tr><td style="{_FONT};font-size:14px;line-height:20px;padding:4px 16px 4px 0;'
+    'vertical-align:top;text-align:left;white-space:nowrap;color:#57606a">{}</td>'
+    f'<td style="{_FONT};font-size:14px;line-height:20px;padding:4px 0;vertical-align:top;'
+    'text-align:left;color:#1b1f24">{}</td></tr>'
 )
 
 

@@ -446,6 +446,10 @@ def compare(
             stack.callback(system.close)
             system.start()
             systems.append(system)
+        if options.syncs:
+            for system in systems:
+                print(f"{kind}: {system.name}: {syncs(system, options.count)}")
+            return
         for past in options.past:
             for system in systems:
                 if past:
@@ -470,6 +474,26 @@ def compare(
             web = max(resident_mb(pid) for pid in system.web())
             worker = max(resident_mb(pid) for pid in system.workers())
             print(f"  resident: {system.name:<10} web {web:.0f} MB, worker {worker:.0f} MB")
+
+
+def syncs(system: System, count: int) -> str:
+    """How often the web processes had the disk synchronised for *count* submissions (strace)."""
+    system.round(Figures(), 100)
+    log = system.folder / "strace"
+    pids = [word for pid in system.web() for word in ("-p", str(pid))]
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range", "-o", log, *pids]
+    )
+    await_true(lambda: all(_is_traced(pid) for pid in system.web()), "strace is attached")
+    system.round(Figures(), count)
+    tracer.terminate()
+    tracer.wait()
+    seen = len(re.findall(r"sync\w*\(", log.read_text()))
+    return f"{seen} synchronisations by the web processes for {count} answers"
+
+
+def _is_traced(pid: int) -> bool:
+    return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
 
 
 def _size(system: System) -> str:
@@ -503,6 +527,7 @@ def main() -> None:
     parser.add_argument("--past", type=int, nargs="+", default=[0], help="past enquiries")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", default=None, help="where databases are made")
+    parser.add_argument("--syncs", action="store_true", help="count synchronisations instead")
     parser.add_argument("--bare-class", default="gthread", help="gunicorn's worker class")
     options = parser.parse_args()
     Bare.worker_class = options.bare_class
