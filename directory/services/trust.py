@@ -353,7 +353,6 @@ def _answered(
     now: datetime,
 ) -> None:
     verify(proven, how="mailbox", by=challenge.address, settings=settings, now=now)
-    department.updated_at = now
     challenge.answered(now, answer)
     _call_back(session, challenge, now, "answered")
     record(
@@ -377,7 +376,11 @@ def _call_back(session: Session, challenge: Challenge, now: datetime, why: str) 
 def verify(
     points: Sequence[ContactPoint], *, how: str, by: str, settings: Settings, now: datetime
 ) -> None:
-    """Mark *points* as checked now; a mailbox is to be asked again in its time."""
+    """Mark *points* as checked now; a mailbox is to be asked again in its time.
+
+    The department's ``updated_at`` stays: no value changed, and an import made from an export
+    before the check must not be taken for a conflict with it.
+    """
     for point in points:
         point.verified(now, how=how, by=by, due=now + timedelta(days=settings.verify.every_days))
 
@@ -404,7 +407,6 @@ def verify_by_hand(
         if point.state not in {PointState.RETIRED, PointState.SUSPENDED}
     ]
     verify(checked, how="editor", by=by, settings=settings, now=now)
-    department.updated_at = now
     record(
         session,
         about_department(department),

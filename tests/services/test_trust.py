@@ -318,6 +318,9 @@ def test_an_answer_verifies_the_mailbox_and_what_the_public_sees(office):
         assert point.verified_at == office.now()
         assert point.due_at == office.now() + timedelta(days=180)
     assert happened(office)[-1] == "confirmed"
+    with office.db.reading() as session:
+        # No value changed: an export made before is still what the directory says.
+        assert department_by_slug(session, "parking").updated_at < office.now()
 
 
 def test_an_answer_does_not_prove_another_mailbox(office):
