@@ -5,7 +5,8 @@ as it stands, then "---" and one line per record: ``voice:+49… fax:+49…;x12 
 "|" between readings a careful person could both defend, "?" for a number that reaches nobody.
 
 Run as a program it prints the figures: ``python -m tests.adapters.extract_corpus``. Every third
-block is held out: never looked at while the extractor is changed, and reported apart.
+block is reported apart: the extractor was changed looking at the others. That keeps it honest
+only so far, since some of the failures among them were seen too.
 """
 
 from __future__ import annotations
