@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from directory.adapters import limits
+from directory.adapters.catalogue import gettext
 from directory.adapters.compose import AcknowledgementInputs, ChosenBy, Mailbox, RoutedInputs
 from directory.adapters.db import store, store_once
 from directory.adapters.links import Signer
@@ -230,8 +231,9 @@ def _uses(
     hourly = limits.used(session, sender.keys, since=now - HOUR) if sender else {}
     if submission.email is None:
         return hourly
-    daily = limits.used(session, [_receipt_key(signer, submission)], since=now - DAY)
-    return hourly | daily
+    receipts = _receipt_key(signer, submission)
+    limits.hold(session, receipts)
+    return hourly | limits.used(session, [receipts], since=now - DAY)
 
 
 def _is_flood(sender: Sender, uses: dict[str, int], most: int) -> bool:
@@ -309,9 +311,6 @@ class Post:
             reply_to: list[Mailbox] = [{"name": enquiry.name, "address": enquiry.email}]
         else:
             reply_to = self._desk_mailbox(language)
-        phone = ""
-        if enquiry.phone:
-            phone = PhoneNumber(enquiry.phone, enquiry.phone_extension).display(language)
         inputs: RoutedInputs = {
             **self._common(department, language),
             "reply_to": reply_to,
@@ -327,7 +326,7 @@ class Post:
             "organisation": enquiry.organisation,
             "reply_by": enquiry.reply_by.value,
             "email": enquiry.email,
-            "phone": phone or enquiry.phone_typed,
+            "phone": _number_to_ring(enquiry, language),
             "reply_language": enquiry.reply_language,  # type: ignore[typeddict-item]
             "received_at": enquiry.received_at.isoformat(),
             "retention_days": settings.privacy.retention_days,
@@ -487,6 +486,19 @@ def redeliver_to(
         enquiry.department_id = receiver.id
         return again
     return None
+
+
+def _number_to_ring(enquiry: Enquiry, language: str) -> str:
+    """The visitor's number as it is dialled; as typed, too, where its country was a guess."""
+    if not enquiry.phone:
+        return enquiry.phone_typed
+    number = PhoneNumber(enquiry.phone, enquiry.phone_extension).display(language)
+    if enquiry.country or enquiry.phone_typed.startswith(("+", "＋", "00")):
+        return number
+    return gettext(language, "%(number)s (typed %(typed)s)") % {
+        "number": number,
+        "typed": enquiry.phone_typed,
+    }
 
 
 def _phone(department: Department, language: str) -> str:
