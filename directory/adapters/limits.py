@@ -13,26 +13,39 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from directory.adapters.db import allowances
+from directory.adapters.prepared import Prepared
 from directory.domain.ids import new_id
 
 # Nothing is counted over longer than this.
 LONGEST = timedelta(days=1)
 
-_USED = (
-    sa.select(allowances.c.key, sa.func.count())
-    .where(
-        allowances.c.key.in_(sa.bindparam("keys", expanding=True)),
-        allowances.c.at > sa.bindparam("since"),
-    )
-    .group_by(allowances.c.key)
+_USED = Prepared(
+    sa.select(sa.func.count())
+    .select_from(allowances)
+    .where(allowances.c.key == sa.bindparam("key"), allowances.c.at > sa.bindparam("since"))
 )
-_USE = sa.insert(allowances)
+_USE = Prepared(sa.insert(allowances))
+
+
+# Only one transaction at a time goes on from here with the same key; the others wait their turn.
+_HOLD = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("key"), 0)))
+
+
+def hold(session: Session, key: str) -> None:
+    """Let nobody else count *key* before this transaction has, where exactly so many are allowed.
+
+    Two that count at the same moment would both find room for the last. SQLite, which has one
+    writer at a time, needs no such thing.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        connection.execute(_HOLD, {"key": key})
 
 
 def used(session: Session, keys: Iterable[str], *, since: datetime) -> dict[str, int]:
     """How often each of *keys* was used after *since*; those never used are left out."""
-    found = session.connection().execute(_USED, {"keys": list(keys), "since": since})
-    return {row[0]: row[1] for row in found}
+    counted = {key: _USED.first(session, {"key": key, "since": since})[0] for key in keys}
+    return {key: count for key, count in counted.items() if count}
 
 
 def first_use(session: Session, key: str, *, since: datetime) -> datetime | None:
@@ -47,9 +60,7 @@ def first_use(session: Session, key: str, *, since: datetime) -> datetime | None
 
 def use(session: Session, keys: Iterable[str], *, now: datetime) -> None:
     """Count one use of each of *keys*."""
-    rows = [{"id": new_id(now), "key": key, "at": now} for key in keys]
-    if rows:
-        session.connection().execute(_USE, rows)
+    _USE.write(session, *({"id": new_id(now), "key": key, "at": now} for key in keys))
 
 
 def forget(session: Session, *, now: datetime) -> int:

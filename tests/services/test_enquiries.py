@@ -338,6 +338,24 @@ def test_one_address_gets_three_receipts_a_day_however_it_is_spelt(office, clock
     assert "acknowledgement" in recipients(office, enquiry)
 
 
+def test_many_forms_at_the_same_moment_bring_one_address_no_more_than_three_receipts(office):
+    gate = threading.Barrier(8)
+    got: list[bool] = []
+
+    def ask(number: int) -> None:
+        submission = a_submission(form_token=f"t{number}")
+        gate.wait()
+        got.append("acknowledgement" in recipients(office, submit(office, submission)))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(got) == [False] * 5 + [True] * 3
+
+
 def test_above_the_soft_limit_an_enquiry_is_stored_and_sent_but_gets_no_receipt(office):
     limit = office.settings.enquiry.rate_per_hour
     got = []
