@@ -653,7 +653,12 @@ class Database:
             # An error that quotes a statement quotes no visitor.
             hide_parameters=True,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 5},
+            # Nobody waits for a lock longer than a visitor waits for a page; readers neither, for
+            # a migration may hold a table for itself.
+            connect_args={
+                "connect_timeout": 5,
+                "options": f"-c lock_timeout={int(self.write_wait_s * 1000)}",
+            },
         )
         sa.event.listen(engine, "begin", self._begin_postgresql)
         return engine
@@ -684,12 +689,8 @@ class Database:
     def _begin_postgresql(self, connection: Connection) -> None:
         if connection.get_execution_options().get("reading"):
             return
-        # A commit must be on disk before anyone is told of it, whatever the server's default;
-        # and nobody waits for a lock longer than a visitor waits for a page.
-        wait_ms = int(self.write_wait_s * 1000)
-        connection.exec_driver_sql(
-            f"SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = {wait_ms}"
-        )
+        # A commit must be on disk before anyone is told of it, whatever the server's default.
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
