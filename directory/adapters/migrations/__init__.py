@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +35,38 @@ def _config() -> Config:
     return config
 
 
+@contextmanager
+def _unchecked(connection: sa.Connection) -> Iterator[None]:
+    """Let SQLite exchange a table that others refer to.
+
+    It knows no other way to change some of a table's columns than a new table in its place, and
+    would take the old one's end for that of all its rows (sqlite.org/lang_altertable.html).
+    """
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+        if broken := driver.execute("PRAGMA foreign_key_check").fetchall():
+            raise RuntimeError(f"rows refer to nothing: {broken[:3]}")
+    finally:
+        connection.rollback()
+        driver.execute("PRAGMA foreign_keys = ON")
+
+
 def upgrade(database: Database, revision: str = "head") -> None:
     """Bring *database* to *revision*; nothing happens if it is there. Safe to run beside others."""
     from alembic import command
 
-    with database.engine.connect() as connection:
+    with database.engine.connect() as connection, _unchecked(connection):
         if not database.is_sqlite:
             # Two machines started at once: the second waits and finds the work done.
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7204)")
+            # A step may take longer than visitors would wait for one another.
+            connection.exec_driver_sql(
+                "SET LOCAL lock_timeout = '5min'; SELECT pg_advisory_xact_lock(7204)"
+            )
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -76,7 +102,7 @@ def downgrade(database: Database, revision: str) -> None:
     """Take *database* back to *revision* ("base" is before the first)."""
     from alembic import command
 
-    with database.engine.connect() as connection:
+    with database.engine.connect() as connection, _unchecked(connection):
         config = _config()
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
