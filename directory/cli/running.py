@@ -34,7 +34,9 @@ def _listen(talk: Talk, host: str, port: int) -> Any:
     from directory.supervisor import listen
 
     try:
-        return listen(host, port)
+        listener = listen(host, port)
+        click.get_current_context().call_on_close(listener.close)
+        return listener
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise SettingsInvalid(f"--host {host}: {error.strerror}") from None
