@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,6 +25,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from directory.adapters.prepared import Prepared
 from directory.domain.contacts import (
     ContactPoint,
     Department,
@@ -466,8 +466,8 @@ def _map() -> None:
 _map()
 
 # What every enquiry adds, and the columns to be read off the object.
-_INSERTS: dict[type, tuple[sa.Insert, tuple[str, ...]]] = {
-    kind: (sa.insert(table), tuple(column.name for column in table.columns))
+_INSERTS = {
+    kind: (Prepared(sa.insert(table)), tuple(column.name for column in table.columns))
     for kind, table in (
         (Enquiry, enquiries),
         (Decision, decisions),
@@ -477,8 +477,8 @@ _INSERTS: dict[type, tuple[sa.Insert, tuple[str, ...]]] = {
     )
 }
 _ADD_ENQUIRY = {
-    "sqlite": sqlite.insert(enquiries).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(enquiries).on_conflict_do_nothing(),
+    "sqlite": Prepared(sqlite.insert(enquiries).on_conflict_do_nothing()),
+    "postgresql": Prepared(postgresql.insert(enquiries).on_conflict_do_nothing()),
 }
 
 
@@ -488,10 +488,9 @@ def store(session: Session, *things: Any) -> None:
     Enquiries, decisions, deliveries, attempts and events only. As session.add() and flush() do,
     at a quarter of the price; but the session does not know them afterwards.
     """
-    connection = session.connection()
-    for kind, same in groupby(things, type):
-        statement, names = _INSERTS[kind]
-        connection.execute(statement, [_row(thing, names) for thing in same])
+    for thing in things:
+        statement, names = _INSERTS[type(thing)]
+        statement.write(session, _row(thing, names))
 
 
 def store_once(session: Session, enquiry: Enquiry) -> bool:
@@ -501,12 +500,7 @@ def store_once(session: Session, enquiry: Enquiry) -> bool:
     from. The session knows it afterwards.
     """
     statement = _ADD_ENQUIRY[session.get_bind().dialect.name]
-    done = session.connection().execute(
-        statement,
-        _row(enquiry, _INSERTS[Enquiry][1]),
-        execution_options={"preserve_rowcount": True},
-    )
-    if done.rowcount == 0:
+    if not statement.write(session, _row(enquiry, _INSERTS[Enquiry][1])):
         return False
     orm.make_transient_to_detached(enquiry)
     session.add(enquiry)

@@ -60,7 +60,8 @@ def first_use(session: Session, key: str, *, since: datetime) -> datetime | None
 
 def use(session: Session, keys: Iterable[str], *, now: datetime) -> None:
     """Count one use of each of *keys*."""
-    _USE.write(session, *({"id": new_id(now), "key": key, "at": now} for key in keys))
+    for key in keys:
+        _USE.write(session, {"id": new_id(now), "key": key, "at": now})
 
 
 def forget(session: Session, *, now: datetime) -> int:

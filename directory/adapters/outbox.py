@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, undefer
 
 from directory.adapters.db import UNSETTLED, deliveries
+from directory.adapters.prepared import Prepared
 from directory.domain.delivery import Delivery, DeliveryState, farthest_due
 
 _QUEUED = deliveries.c.state == DeliveryState.QUEUED
@@ -40,8 +41,10 @@ _CLAIMABLE = tuple(
         ),
     )
 )
-_OWNER = sa.select(deliveries.c.lease_owner).where(
-    deliveries.c.id == sa.bindparam("delivery_id"), _SENDING
+_OWNER = Prepared(
+    sa.select(deliveries.c.lease_owner).where(
+        deliveries.c.id == sa.bindparam("delivery_id"), _SENDING
+    )
 )
 _LOCKED = (
     sa.select(Delivery)
@@ -49,7 +52,7 @@ _LOCKED = (
     .with_for_update()
     .execution_options(populate_existing=True)
 )
-_KEEP_CONTENT = (
+_KEEP_CONTENT = Prepared(
     sa.update(deliveries)
     .where(
         deliveries.c.id == sa.bindparam("delivery_id"),
@@ -107,14 +110,15 @@ def renew(session: Session, ids: Iterable[int], *, owner: str, until: datetime) 
 
 def still_held(session: Session, delivery_id: int, *, owner: str) -> bool:
     """Whether *owner*'s claim on one delivery still stands, asked just before DATA."""
-    return session.connection().scalar(_OWNER, {"delivery_id": delivery_id}) == owner
+    found = _OWNER.first(session, {"delivery_id": delivery_id})
+    return found is not None and found[0] == owner
 
 
 def keep_content(session: Session, contents: dict[int, bytes], *, owner: str) -> None:
     """Store composed bytes before the first try, so that every try sends the same."""
-    kept = [{"delivery_id": id, "owner": owner, "bytes": it} for id, it in contents.items()]
-    if kept:
-        session.connection().execute(_KEEP_CONTENT, kept)
+    for delivery_id, content in contents.items():
+        kept = {"delivery_id": delivery_id, "owner": owner, "bytes": content}
+        _KEEP_CONTENT.write(session, kept)
 
 
 def held(session: Session, delivery_id: int, *, owner: str) -> Delivery | None:

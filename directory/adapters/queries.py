@@ -24,6 +24,7 @@ from directory.adapters.db import (
     slug_history,
     topics,
 )
+from directory.adapters.prepared import Prepared
 from directory.domain.contacts import (
     Department,
     DepartmentStatus,
@@ -53,15 +54,17 @@ class DepartmentRow:
 
 # Statements on the way of every enquiry are put together once: SQLAlchemy takes five times as long
 # to build one as to run it.
-_PUBLISHED_KEY = sa.select(
-    sa.select(sa.func.max(rule_sets.c.version))
-    .where(rule_sets.c.effective_at <= sa.bindparam("now"))
-    .scalar_subquery(),
-    sa.select(directory_version.c.version).scalar_subquery(),
+_PUBLISHED_KEY = Prepared(
+    sa.select(
+        sa.select(sa.func.max(rule_sets.c.version))
+        .where(rule_sets.c.effective_at <= sa.bindparam("now"))
+        .scalar_subquery(),
+        sa.select(directory_version.c.version).scalar_subquery(),
+    )
 )
 _ENQUIRY_BY_TOKEN = sa.select(Enquiry).where(enquiries.c.form_token == sa.bindparam("token"))
 _ENQUIRY_BY_REF = sa.select(Enquiry).where(enquiries.c.ref == sa.bindparam("symbols"))
-_MAILBOX_OF_OURS: sa.Select[Any] = (
+_MAILBOX_OF_OURS = Prepared(
     sa.select(sa.literal_column("1"))
     .where(
         sa.or_(
@@ -193,7 +196,7 @@ def is_mailbox_of_ours(session: Session, address: str) -> bool:
     Also in other capitals than ours: those make no other mailbox.
     """
     spellings = {"address": address, "folded": address.casefold()}
-    return bool(session.connection().scalar(_MAILBOX_OF_OURS, spellings))
+    return _MAILBOX_OF_OURS.first(session, spellings) is not None
 
 
 class Published:
@@ -303,7 +306,7 @@ class Published:
 
 def published_key(session: Session, now: datetime) -> tuple[int, int]:
     """The versions of rules and directory that decide at *now*: what Published is kept under."""
-    row = session.connection().execute(_PUBLISHED_KEY, {"now": now}).one()
+    row = _PUBLISHED_KEY.first(session, {"now": now})
     return row[0] or 0, row[1] or 0
 
 

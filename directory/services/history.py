@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from directory.adapters.db import events, store
+from directory.adapters.prepared import Prepared
 from directory.domain.enquiry import Enquiry, Event
 from directory.domain.ids import new_id
 
-_LAST = (
+_LAST = Prepared(
     sa.select(events.c.id, events.c.digest)
     .where(events.c.subject == sa.bindparam("subject"))
     .order_by(events.c.id.desc())
@@ -81,8 +82,7 @@ def digest(event: Event) -> str:
 
 
 def _last(session: Session, subject: str) -> tuple[int, str]:
-    found = session.connection().execute(_LAST, {"subject": subject}).first()
-    return (found.id, found.digest) if found else (0, "")
+    return _LAST.first(session, {"subject": subject}) or (0, "")
 
 
 @dataclass(frozen=True, slots=True)
