@@ -1,4 +1,4 @@
-"""Enquiries of years ago: sent, delivered, answered. Loaded in bulk, to see what grows with them."""
+"""Enquiries of years ago: sent, delivered, answered; loaded in bulk, to see what grows by them."""
 
 from __future__ import annotations
 
