@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from directory.adapters import migrations
+from directory.adapters.apart import apart
 from directory.adapters.db import Database, departments
 from directory.adapters.queries import department_by_slug
 from directory.clock import clock_of
@@ -62,9 +63,19 @@ def begin(
 
 
 def plant_once(parts: Any, *, sample: bool, by: str) -> None:
-    """Migrate the database of *parts* and fill it from the seed if it is empty."""
-    migrations.upgrade_apart(parts.db)
-    _plant(parts.db, parts.settings, sample=sample, desk_email="", by=by)
+    """Migrate the database of *parts* and fill it from the seed if it is empty.
+
+    In a process of its own: migrating loads Alembic and indexing a pinyin dictionary, some 50 MB
+    that nobody who serves needs.
+    """
+
+    def work() -> None:
+        migrations.upgrade(parts.db)
+        _plant(parts.db, parts.settings, sample=sample, desk_email="", by=by)
+        parts.let_go()
+
+    parts.let_go()
+    apart(work)
 
 
 def _plant(

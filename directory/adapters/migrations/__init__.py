@@ -6,8 +6,6 @@ and worker process would carry for the one look at the revision when it starts.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,29 +71,6 @@ def upgrade(database: Database, revision: str = "head") -> None:
         connection.commit()
     if revision == "head":
         search.bring_up(database)
-
-
-def upgrade_apart(database: Database) -> None:
-    """As upgrade(), in a process that ends with it; for one that goes on to serve.
-
-    Raises RuntimeError when it fails, which has then been said on standard error.
-    """
-    if current(database) == newest():
-        search.bring_up(database)
-        return
-    database.dispose()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            upgrade(database)
-            database.dispose()
-            os._exit(0)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            os._exit(1)
-    _, status = os.waitpid(pid, 0)
-    if status:
-        raise RuntimeError(f"the database was not upgraded: {os.waitstatus_to_exitcode(status)}")
 
 
 def downgrade(database: Database, revision: str) -> None:
