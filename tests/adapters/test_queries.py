@@ -71,8 +71,9 @@ def plans(db: Database, session: Session, act: Callable[[], Any]) -> list[str]:
     for statement, values in sent:
         if statement.lstrip()[:6].upper() not in {"SELECT", "UPDATE", "DELETE"}:
             continue
+        one = values[0] if isinstance(values, list) else values  # as it is for each of many
         explain = "EXPLAIN QUERY PLAN " if db.is_sqlite else "EXPLAIN "
-        rows = session.connection().exec_driver_sql(explain + statement, values).all()
+        rows = session.connection().exec_driver_sql(explain + statement, one).all()
         found.append("\n".join(str(row[-1]) for row in rows))
     assert found
     return found
@@ -149,25 +150,19 @@ def crowded(office: Parts) -> Parts:
     return office
 
 
-@pytest.mark.parametrize(
-    "hot",
-    [
-        *("claim", "next wait", "held", "still held", "renewal", "by reference", "by token"),
-        *("mail of an enquiry", "allowances used", "first allowance", "allowances forgotten"),
-        *("own mailbox", "department", "what decides", "last event"),
-    ],
-)
-def test_a_hot_path_looks_nothing_up_by_reading_a_whole_table(database_url, hot, crowded):
+def test_no_hot_path_looks_anything_up_by_reading_a_whole_table(crowded):
     db = crowded.db
+    whole = []
     with db.writing() as session:
         if not db.is_sqlite:
             # Small tables are read whole whatever there is; this asks whether there is another way.
             session.execute(sa.text("SET LOCAL enable_seqscan = off"))
-        found = plans(db, session, look_at(session)[hot])
+        for name, act in look_at(session).items():
+            for plan in plans(db, session, act):
+                whole += [(name, line) for line in plan.splitlines() if reads_whole(line)]
         session.rollback()
 
-    for plan in found:
-        assert [line for line in plan.splitlines() if reads_whole(line)] == [], plan
+    assert whole == []
 
 
 def reads_whole(line: str) -> bool:
