@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -205,12 +205,12 @@ class Worker:
             self._transport.close()
             result = error
         try:
-            return self._record_surely(delivery.id, result, time.monotonic() - started)
+            return self._record_surely(delivery, result, time.monotonic() - started)
         finally:
             self._let_go([delivery.id])
 
     def _record_surely(
-        self, delivery_id: int, result: Accepted | DeliveryFailure | Exception, seconds: float
+        self, delivery: Delivery, result: Accepted | DeliveryFailure | Exception, seconds: float
     ) -> DeliveryState | None:
         """Write the result, however long the database is away.
 
@@ -220,15 +220,44 @@ class Worker:
         first = time.monotonic()
         while True:
             try:
-                return self._record(delivery_id, result, seconds)
+                if isinstance(result, Accepted):
+                    return self._record_accepted(delivery, result, seconds)
+                assert delivery.id is not None
+                return self._record(delivery.id, result, seconds)
             except Unavailable as error:
                 if self._stopping.is_set() and time.monotonic() - first > _LAST_TRIES_S:
                     raise
-                log.error("worker.result_waits", delivery=delivery_id, error=str(error))
+                log.error("worker.result_waits", delivery=delivery.id, error=str(error))
                 time.sleep(_BREATHER_S)
 
+    def _record_accepted(
+        self, claimed: Delivery, result: Accepted, seconds: float
+    ) -> DeliveryState | None:
+        """As _record(), for what nearly always happens, without reading anything back."""
+        assert claimed.id is not None
+        now = self._parts.now()
+        with self._parts.db.writing() as session:
+            if not outbox.lock(session, claimed.id, owner=self._owner):
+                log.warning("worker.late_result", delivery=claimed.id)
+                return None
+            attempt = Attempt(
+                delivery_id=claimed.id,
+                at=now,
+                seconds=seconds,
+                server=result.server,
+                stage="dot",
+                code=result.code,
+                text=result.text,
+                outcome=Outcome.ACCEPTED,
+            )
+            # A copy: where the commit fails, the result is written again from the start.
+            delivery = replace(claimed)
+            record_accepted(session, delivery, attempt, now)
+            outbox.settle(session, delivery)
+        return delivery.state
+
     def _record(
-        self, delivery_id: int, result: Accepted | DeliveryFailure | Exception, seconds: float
+        self, delivery_id: int, result: DeliveryFailure | Exception, seconds: float
     ) -> DeliveryState | None:
         parts, now = self._parts, self._parts.now()
         with parts.db.writing() as session:
@@ -236,19 +265,6 @@ class Worker:
             if delivery is None:
                 log.warning("worker.late_result", delivery=delivery_id)
                 return None
-            if isinstance(result, Accepted):
-                attempt = Attempt(
-                    delivery_id=delivery_id,
-                    at=now,
-                    seconds=seconds,
-                    server=result.server,
-                    stage="dot",
-                    code=result.code,
-                    text=result.text,
-                    outcome=Outcome.ACCEPTED,
-                )
-                record_accepted(session, delivery, attempt, now)
-                return delivery.state
             if not isinstance(result, DeliveryFailure):
                 park(session, delivery, result, now, during="send")
                 return delivery.state

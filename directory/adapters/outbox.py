@@ -24,11 +24,10 @@ _due, _lease_until = deliveries.c.due_at, deliveries.c.lease_until
 
 # What may be claimed, in this order. Put together once, as all statements a worker repeats.
 _CLAIMABLE = tuple(
-    sa.select(Delivery)
+    sa.select(deliveries.c.id)
     .where(state, UNSETTLED, ready)
     .order_by(_due)
     .limit(sa.bindparam("room"))
-    .options(undefer(Delivery.content))  # type: ignore[arg-type]
     # Another worker's claim in progress is passed by, not waited for. (SQLite, which has one
     # writer at a time, knows no such clause and needs none.)
     .with_for_update(skip_locked=True)
@@ -41,9 +40,33 @@ _CLAIMABLE = tuple(
         ),
     )
 )
+_CLAIMABLE_PREPARED = tuple(map(Prepared, _CLAIMABLE))
+_CLAIMED = (
+    sa.select(Delivery)
+    .where(deliveries.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .options(undefer(Delivery.content))  # type: ignore[arg-type]
+)
 _OWNER = Prepared(
     sa.select(deliveries.c.lease_owner).where(
         deliveries.c.id == sa.bindparam("delivery_id"), _SENDING
+    )
+)
+_OWNER_LOCKED = Prepared(
+    sa.select(deliveries.c.lease_owner)
+    .where(deliveries.c.id == sa.bindparam("delivery_id"), _SENDING)
+    .with_for_update()
+)
+_SETTLE = Prepared(
+    sa.update(deliveries)
+    .where(deliveries.c.id == sa.bindparam("delivery_id"))
+    .values(
+        {
+            name: sa.bindparam(f"new_{name}")
+            for name in (
+                *("state", "due_at", "attempts", "lease_owner", "lease_until"),
+                *("accepted_at", "reason", "smtp_reply"),
+            )
+        }
     )
 )
 _LOCKED = (
@@ -88,12 +111,21 @@ def claim_due(
         "now": now,
         "far_lease": now + 2 * lease,
     }
-    claimed: list[Delivery] = []
-    for claimable in _CLAIMABLE:
-        if len(claimed) >= limit:
+    session.flush()
+    ids: list[int] = []
+    for claimable, prepared in zip(_CLAIMABLE, _CLAIMABLE_PREPARED, strict=True):
+        if len(ids) >= limit:
             break
-        wanted = claimable if only is None else claimable.where(deliveries.c.id.in_(only))
-        claimed.extend(session.scalars(wanted, instants | {"room": limit - len(claimed)}))
+        values = instants | {"room": limit - len(ids)}
+        if only is None:
+            found = prepared.all(session, values)
+        else:
+            wanted = claimable.where(deliveries.c.id.in_(only))
+            found = session.connection().execute(wanted, values).all()
+        ids.extend(row[0] for row in found)
+    if not ids:
+        return []
+    claimed = sorted(session.scalars(_CLAIMED, {"ids": ids}), key=lambda it: ids.index(it.id or 0))
     for delivery in claimed:
         delivery.claimed(owner, now + lease)
     return claimed
@@ -125,6 +157,30 @@ def held(session: Session, delivery_id: int, *, owner: str) -> Delivery | None:
     """The delivery, locked to record a result, if *owner*'s claim still stands."""
     delivery = session.scalar(_LOCKED, {"delivery_id": delivery_id})
     return delivery if delivery is not None and delivery.held_by(owner) else None
+
+
+def lock(session: Session, delivery_id: int, *, owner: str) -> bool:
+    """Whether *owner*'s claim still stands, as it then does until the transaction ends."""
+    found = _OWNER_LOCKED.first(session, {"delivery_id": delivery_id})
+    return found is not None and found[0] == owner
+
+
+def settle(session: Session, delivery: Delivery) -> None:
+    """Write what became of *delivery*, which no session knows and whose claim is locked."""
+    _SETTLE.write(
+        session,
+        {
+            "delivery_id": delivery.id,
+            "new_state": delivery.state,
+            "new_due_at": delivery.due_at,
+            "new_attempts": delivery.attempts,
+            "new_lease_owner": delivery.lease_owner,
+            "new_lease_until": delivery.lease_until,
+            "new_accepted_at": delivery.accepted_at,
+            "new_reason": delivery.reason,
+            "new_smtp_reply": delivery.smtp_reply,
+        },
+    )
 
 
 def put_back(session: Session, ids: Iterable[int], *, owner: str, now: datetime) -> None:

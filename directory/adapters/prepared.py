@@ -27,6 +27,10 @@ class Prepared:
         """The first row, or None."""
         return self._run(session, values).first()
 
+    def all(self, session: Session, values: Values) -> Sequence[Any]:
+        """Every row."""
+        return self._run(session, values).all()
+
     def write(self, session: Session, values: Values) -> int:
         """How many rows it wrote."""
         return self._run(session, values).rowcount

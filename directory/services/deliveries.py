@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy import orm
 from sqlalchemy.orm import Session
 
 from directory.adapters.db import enquiries, store
@@ -28,9 +29,12 @@ from directory.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_CHANGED = ("ref", "status", "routed_at", "version")
 _FOR_UPDATE = (
     sa.select(Enquiry)
     .where(enquiries.c.id == sa.bindparam("enquiry_id"))
+    # What a delivery changes; the rest, text and all, is read where it is asked for.
+    .options(orm.load_only(*(getattr(Enquiry, name) for name in _CHANGED)))
     .with_for_update()
     .execution_options(populate_existing=True)
 )
