@@ -11,5 +11,10 @@ def create_app(config=None):
     """The WSGI application; *config* is a path, a mapping as the file has it, or None."""
     # Imported when called: whoever wants the version, or a domain class, needs no web framework.
     from directory.app import create_app as create
+    from directory.cli import cli
 
-    return create(config)
+    app = create(config)
+    # `flask --app directory …` knows what `directory …` does.
+    for name, command in cli.commands.items():
+        app.cli.add_command(command, name)
+    return app

@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -509,3 +511,17 @@ def test_init_refuses_a_desk_address_that_is_none(bare, tmp_path):
 
     assert (done.code, done.out) == (2, "")
     assert not (tmp_path / "config").exists()
+
+
+def test_flasks_own_command_line_knows_the_same_commands(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "directory", "config", "path"],
+        cwd=tmp_path,
+        env=dict(os.environ) | {"DIRECTORY_SECRET_KEY": KEY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (said.returncode, said.stdout) == (4, "")
+    assert "No configuration file" in said.stderr

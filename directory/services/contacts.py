@@ -91,6 +91,14 @@ def answer_by(
     return calendar.working_days_after(received, days, zone, closes=hours.closes_on)
 
 
+def country_of(department: Department) -> str:
+    """The country a department is in (ISO 3166-1 alpha-2); "" when no address says."""
+    for point in department.public_points(PointKind.PHYSICAL, PointKind.POSTAL):
+        if country := str(point.address.get("country", "")):
+            return country
+    return ""
+
+
 def place_of(department: Department, language: str) -> str:
     """The town a department is in, in *language*; "" when no address says."""
     for point in department.public_points(PointKind.PHYSICAL, PointKind.POSTAL):

@@ -38,9 +38,9 @@ from directory.domain.contacts import Department, DepartmentStatus, localised
 from directory.domain.delivery import DeliveryKind, DeliveryState
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy
 from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
-from directory.domain.routing import Facts, decide, may_change
+from directory.domain.routing import Facts, Routes, decide, may_change
 from directory.domain.values import Reference
-from directory.services.contacts import place_in_zone
+from directory.services.contacts import country_of, place_in_zone
 from directory.services.enquiries import (
     AlreadySent,
     mask,
@@ -292,7 +292,7 @@ def _form_page(
         rights_url=url_for("public.privacy", lang=lang),
         unavailable=unavailable,
         form_off=False,
-        dpo_texts=_consent_texts(heading.department, lang),
+        dpo_texts=_consent_texts(heading.department, form, lang),
         choosing=choosing,
         robots="noindex" if status != 200 else "",
         here=url_for("enquiry.new", lang=lang),
@@ -314,27 +314,9 @@ class _Heading:
 
 
 def _where(lang: str, session: Session | None, published: Published, form: EnquiryForm) -> _Heading:
-    """Where the form as it stands would go: the same ``decide`` that is asked when it is sent."""
-    facts = Facts(
-        topic=form.topic.data or "",
-        department=form.department.data or "",
-        reply_language=form.reply_language.data or "any",
-        country=(form.country.data or "").upper(),
-        text=f"{form.subject.data or ''}\n{form.message.data or ''}",
-        complete=False,
-    )
-    if session is None:
-        routes = published.routes
-    else:
-        routes = published.routes_with(session, facts.department)
-    decision = decide(facts, published.rules, routes)
-    department = (
-        published.department_of(session, decision)
-        if session is not None
-        else published.known(published.desk)
-    )
-    if department is None:
-        raise Unavailable("no desk")
+    """What the form as it stands says of where it goes."""
+    facts = _facts(form)
+    routes, decision, department = _decided(session, published, facts)
     topic = published.topic(facts.topic)
     panel = present.destination(
         department,
@@ -352,6 +334,49 @@ def _where(lang: str, session: Session | None, published: Published, form: Enqui
         ring = present.phone_to_ring(desk, lang, settings())
     ring_open = present.open_state(answering, lang, now(), settings()) if answering else None
     return _Heading(panel, department, ring, ring_open)
+
+
+def _facts(form: EnquiryForm) -> Facts:
+    """What is known while the form is being written."""
+    return Facts(
+        topic=form.topic.data or "",
+        department=form.department.data or "",
+        reply_language=form.reply_language.data or "any",
+        country=(form.country.data or "").upper(),
+        text=f"{form.subject.data or ''}\n{form.message.data or ''}",
+        complete=False,
+    )
+
+
+def _decided(
+    session: Session | None, published: Published, facts: Facts
+) -> tuple[Routes, Decision, Department]:
+    """Where *facts* lead: the same ``decide`` that is asked when the form is sent."""
+    routes = published.routes
+    if session is not None:
+        routes = published.routes_with(session, facts.department)
+    decision = decide(facts, published.rules, routes)
+    if session is not None:
+        return routes, decision, published.department_of(session, decision)
+    desk = published.known(published.desk)
+    if desk is None:
+        raise Unavailable("no desk")
+    return routes, decision, desk
+
+
+def _transfer(
+    session: Session | None, published: Published, form: EnquiryForm
+) -> dict[str, object]:
+    """What a visitor must agree to because details would leave their country; {} for nothing."""
+    asked = settings().privacy.transfer_consent
+    if not asked:
+        return {}
+    _, _, department = _decided(session, published, _facts(form))
+    default = settings().site.default_country
+    here, there = (form.country.data or default).upper(), country_of(department) or default
+    if not any((pair.from_, pair.to) == (here, there) for pair in asked):
+        return {}
+    return {"dept": department.name, "country": there}
 
 
 def _rule_text(decision: Decision, lang: str) -> str:
@@ -390,6 +415,7 @@ def _form(
         form.reply_by.data = ReplyBy.EMAIL.value
     if not form.reply_language.data:
         form.reply_language.data = lang
+    form.ask_transfer(_transfer(session, published, form))
     return form
 
 
@@ -409,18 +435,22 @@ def _fresh_if_needed(form: EnquiryForm) -> None:
 
 
 def _consent(form: EnquiryForm) -> str:
-    if settings().privacy.consent == "checkbox":
-        return "checkbox 1"
-    return "notice 1"
+    """Which texts were agreed to, by their version."""
+    told = ["checkbox 1" if settings().privacy.consent == "checkbox" else "notice 1"]
+    if form.transfer:
+        told.append(f"transfer {form.transfer['country']} 1")
+    return ", ".join(told)
 
 
-def _consent_texts(department: Department, lang: str) -> dict[str, str]:
-    return {
-        "consent": _(
-            "I agree that %(name)s uses my details to answer me.",
-            name=localised(department.name, lang)[0],
+def _consent_texts(department: Department, form: EnquiryForm, lang: str) -> dict[str, str]:
+    name = localised(department.name, lang)[0]
+    texts = {"consent": _("I agree that %(name)s uses my details to answer me.", name=name)}
+    if form.transfer:
+        country = parts().countries[str(form.transfer["country"])][lang]
+        texts["consent_transfer"] = _(
+            "I agree that %(name)s in %(country)s receives my details.", name=name, country=country
         )
-    }
+    return texts
 
 
 @cache

@@ -71,8 +71,9 @@ class EnquiryForm(DirectoryForm):
     """What a visitor fills in; the field names are those of the API.
 
     *offers* answers whether a topic code and a department slug are offered now. *smtputf8* says
-    whether addresses with non-Latin local parts can be sent to. *consent* and *transfer* ask for
-    the boxes; *transfer* holds what the sentence names.
+    whether addresses with non-Latin local parts can be sent to. *consent* asks for
+    the box; whether that for a transfer abroad is asked for depends on where the enquiry goes, so
+    :meth:`ask_transfer` says it.
     """
 
     topic = StringField(filters=[_without_nul])
@@ -104,7 +105,6 @@ class EnquiryForm(DirectoryForm):
         default_country: str,
         smtputf8: bool = False,
         consent: bool = False,
-        transfer: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         self.topic_offered = topic_offered
@@ -112,10 +112,14 @@ class EnquiryForm(DirectoryForm):
         self.is_country = is_country
         self.default_country = default_country
         self.smtputf8 = smtputf8
-        self.transfer = transfer
+        self.transfer: Mapping[str, object] = {}
         super().__init__(formdata, language=language, **kwargs)
         if not consent:
             del self.consent
+
+    def ask_transfer(self, transfer: Mapping[str, object]) -> None:
+        """Ask for agreement that *transfer*, what its sentence names, happens; {} for none."""
+        self.transfer = transfer
         if not transfer:
             del self.consent_transfer
 
@@ -183,7 +187,7 @@ class EnquiryForm(DirectoryForm):
 
     def validate_consent_transfer(self, field: Field) -> None:
         if field.data != "yes":
-            self.refuse(field, InvalidValue("consent_transfer.required", **(self.transfer or {})))
+            self.refuse(field, InvalidValue("consent_transfer.required", **self.transfer))
 
     def submission(self, *, consent: str) -> Submission:
         """What was sent, once validate() is True; *consent* names the texts agreed to."""

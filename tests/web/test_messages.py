@@ -430,6 +430,33 @@ def test_a_box_is_asked_for_only_where_the_settings_want_one(tmp_path, sqlite_ur
     asking.let_go()
 
 
+def test_leaving_a_country_is_asked_about_where_the_settings_say_so(
+    tmp_path, sqlite_url, clock, lang
+):
+    asking = parts_for(
+        tmp_path, sqlite_url, clock, privacy={"transfer_consent": [{"from": "GB", "to": "CN"}]}
+    )
+    with asking.db.writing() as session:
+        plant_office(session)
+    client = client_of(asking)
+
+    page = Page(send(client, lang, country="GB"))
+
+    sentence = {
+        "en": "Tick the box to agree that Parking in China receives them, or change the department",
+        "zh-hans": "请勾选同意将信息提供给位于中国的Parking处，或更改部门",
+    }[lang]
+    assert page.errors == [("f-consent_transfer", sentence)]
+    assert page.one("#f-consent_transfer").attributes["type"] == "checkbox"
+    kept(page, TYPED, {"country"})
+    assert send(client, lang, country="CN").status_code == 303
+    assert send(client, lang, country="GB", consent_transfer="yes").status_code == 303
+    with asking.db.reading() as session:
+        agreed = session.scalars(sa.select(enquiries.c.consent)).all()
+    assert sorted(agreed) == ["notice 1", "notice 1, transfer CN 1"]
+    asking.let_go()
+
+
 def test_a_number_with_many_blanks_is_kept_without_them(office):
     typed = "+44 20 7946" + " " * 60 + "0123"
 
