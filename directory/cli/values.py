@@ -19,7 +19,8 @@ def check(talk: Talk, file: Any, cores: int) -> None:
     """Judge telephone and fax numbers and e-mail addresses, one JSON line each.
 
     The number library limits the rate: a verdict costs about twice what it takes alone to read
-    a number and know its range, and all cores are used. No network is asked. Exit 1 when any value is invalid.
+    a number and know its range, and all cores are used. No network is asked. Exit 1 when any
+    value is invalid.
     """
     import time
 
