@@ -14,7 +14,7 @@ def create_app(config=None):
     from directory.cli import cli
 
     app = create(config)
-    # `flask --app directory` knows what `directory …` does.
+    # `flask --app directory` knows what `directory` does.
     for name, command in cli.commands.items():
         app.cli.add_command(command, name)
     return app
