@@ -284,6 +284,14 @@ class Mentions:
         return False if not facts.complete else self.examine(facts, routes)[0]
 
 
+def _together(reasons: Sequence[Why]) -> Why:
+    """Several reasons that hold at once, as one sentence."""
+    return {
+        "en": " and ".join(why["en"] for why in reasons),
+        "zh-Hans": "，且".join(why["zh-Hans"] for why in reasons),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class AllOf:
     """Every one of these conditions holds; none at all also does."""
@@ -305,10 +313,7 @@ class AllOf:
             if not held:
                 return False, why
             reasons.append(why)
-        return True, {
-            "en": " and ".join(why["en"] for why in reasons),
-            "zh-Hans": "，且".join(why["zh-Hans"] for why in reasons),
-        }
+        return True, _together(reasons)
 
     def may(self, facts: Facts, routes: Routes) -> bool:
         return all(part.may(facts, routes) for part in self.parts)
@@ -338,10 +343,7 @@ class AnyOf:
             if held:
                 return True, why
             reasons.append(why)
-        return False, {
-            "en": " and ".join(why["en"] for why in reasons),
-            "zh-Hans": "，且".join(why["zh-Hans"] for why in reasons),
-        }
+        return False, _together(reasons)
 
     def may(self, facts: Facts, routes: Routes) -> bool:
         return any(part.may(facts, routes) for part in self.parts)
