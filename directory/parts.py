@@ -16,7 +16,9 @@ from directory.adapters.jobs import Doorbell
 from directory.adapters.links import Signer
 from directory.adapters.queries import Published, load_published, published_key
 from directory.clock import Clock, clock_of
-from directory.domain.contacts import Localised
+from directory.domain.contacts import Department, Localised
+from directory.domain.hours import OpeningHours
+from directory.domain.routing import RuleSet
 from directory.settings import Settings
 
 
@@ -63,12 +65,31 @@ class Parts:
             return current
         with self._loading:
             if self._published is None or self._published.key != key:
-                # In a session of its own: what is shared must belong to no one's transaction.
-                with self.db.reading() as apart:
-                    self._published = load_published(
-                        apart, key, desk=self.settings.site.desk, country_names=self.countries
-                    )
+                self._published = self._load(key)
             return self._published
+
+    def published_with(self, session: Session, rules: RuleSet, now: datetime) -> Published:
+        """What would decide if *rules*, a draft or another version, were the published ones."""
+        return self._load((rules.version, published_key(session, now)[1]), rules)
+
+    def _load(self, key: tuple[int, int], rules: RuleSet | None = None) -> Published:
+        site, sla = self.settings.site, self.settings.sla
+
+        def hours_of(department: Department) -> OpeningHours | None:
+            return OpeningHours.of(department, timezone=site.timezone, calendar=sla.calendar)
+
+        # In a session of its own: what is shared must belong to no one's transaction.
+        with self.db.reading() as apart:
+            found = load_published(
+                apart,
+                key,
+                desk=site.desk,
+                country_names=self.countries,
+                hours_of=hours_of,
+                rules=rules,
+            )
+            apart.expunge_all()
+        return found
 
     @property
     def last_published(self) -> Published | None:

@@ -195,6 +195,23 @@ rule_sets = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("published_at", Utc, nullable=False),
     sa.Column("effective_at", Utc, nullable=False, index=True),
+    sa.Column("examples", Json, nullable=False, server_default="[]"),
+    sa.Column("waivers", Json, nullable=False, server_default="[]"),
+)
+
+# Rules that are being written and do not count yet. ``base_version`` is the published version the
+# draft began as; ``version`` rises with every change, so that two editors notice one another.
+rule_drafts = sa.Table(
+    "rule_draft",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("base_version", Id, nullable=False),
+    sa.Column("rules", Json, nullable=False),
+    sa.Column("examples", Json, nullable=False),
+    sa.Column("waivers", Json, nullable=False),
+    sa.Column("author", sa.String(254), nullable=False),
+    sa.Column("updated_at", Utc, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
 )
 
 # Nothing deletes an enquiry, least of all the deletion of something it refers to: no cascade.
@@ -223,6 +240,9 @@ enquiries = sa.Table(
     sa.Column("reply_language", sa.String(16), nullable=False),
     sa.Column("consent", sa.String(200), nullable=False),
     sa.Column("source", sa.String(500), nullable=False),
+    sa.Column("origin", sa.String(260), nullable=False, server_default=""),
+    sa.Column("answers", Json, nullable=False, server_default="{}"),
+    sa.Column("tags", Json, nullable=False, server_default="[]"),
     sa.Column("shown", sa.String(80), nullable=False),
     sa.Column("form_version", sa.Integer, nullable=False),
     sa.Column("status", Word(EnquiryStatus), nullable=False),
@@ -235,6 +255,8 @@ enquiries = sa.Table(
     sa.Column("link_version", sa.Integer, nullable=False),
     sa.Index("ix_enquiry_department_id_status", "department_id", "status"),
     sa.Index("ix_enquiry_status_received_at", "status", "received_at"),
+    # Who wrote before.
+    sa.Index("ix_enquiry_email", "email"),
 )
 
 decisions = sa.Table(
@@ -255,6 +277,10 @@ decisions = sa.Table(
     sa.Column("why", Json, nullable=False),
     sa.Column("trace", Json, nullable=False),
     sa.Column("passed_over", Json, nullable=False),
+    sa.Column("outcome", Json, nullable=False, server_default="{}"),
+    sa.Column("facts", Json, nullable=False, server_default="{}"),
+    # How often a rule decided lately.
+    sa.Index("ix_decision_rule_id_at", "rule_id", "at"),
 )
 
 # What is still to be sent, word for word the condition of its index: SQLite uses a partial index

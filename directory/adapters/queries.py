@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -30,13 +30,18 @@ from directory.domain.contacts import (
     DepartmentStatus,
     Localised,
     PointKind,
+    PointState,
     Topic,
     by_position,
 )
 from directory.domain.delivery import Delivery, DeliveryState
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event
 from directory.domain.errors import NotFound
-from directory.domain.routing import Routes, RuleSet, Target, TopicRoute
+from directory.domain.hours import OpeningHours
+from directory.domain.routing import Mailbox, Routes, RuleSet, Target, TopicRoute
+
+# How the site reads a department's opening hours; they need its time zone and its calendar.
+HoursOf = Callable[[Department], OpeningHours | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +220,7 @@ class Published:
         departments: Iterable[Department],
         desk: str,
         country_names: Mapping[str, Localised],
+        hours_of: HoursOf,
     ) -> None:
         self.key = key
         self.rules = rules
@@ -225,8 +231,14 @@ class Published:
         for department in departments:
             self._by_slug[department.slug] = department
             self._by_id[department.id] = department
+        asked = rules.opening_departments
         self.routes = Routes(
-            targets={slug: self._target(found) for slug, found in self._by_slug.items()},
+            targets={
+                slug: replace(self._target(found), hours=hours_of(found))
+                if slug in asked
+                else self._target(found)
+                for slug, found in self._by_slug.items()
+            },
             topics={
                 topic.code: TopicRoute(
                     code=topic.code,
@@ -237,7 +249,27 @@ class Published:
             },
             desk=desk,
             countries=country_names,
+            mailboxes=self._mailboxes(),
         )
+
+    def _mailboxes(self) -> dict[str, Mailbox]:
+        """Those that rules name by their address, of whichever department has them."""
+        named = {to for rule in self.rules.rules for to in rule.recipients if "@" in to}
+        found: dict[str, Mailbox] = {}
+        for department in self._by_slug.values() if named else ():
+            for point in department.points:
+                if point.kind is not PointKind.EMAIL or point.value not in named:
+                    continue
+                # The same address at two departments: the one that may still be written to.
+                if point.live or point.value not in found:
+                    found[point.value] = Mailbox(
+                        point.value,
+                        point.id,
+                        department.slug,
+                        live=point.live,
+                        verified=point.state is PointState.VERIFIED,
+                    )
+        return found
 
     def _slug_of(self, department_id: UUID | None) -> str:
         found = self._by_id.get(department_id) if department_id else None
@@ -252,14 +284,19 @@ class Published:
             name=department.name,
             mailbox=mailbox.value if mailbox else "",
             mailbox_id=mailbox.id if mailbox else None,
+            verified=mailbox is not None and mailbox.state is PointState.VERIFIED,
             last_mailbox=any_mailbox.value if any_mailbox else "",
             deputy=self._slug_of(department.deputy_id),
             backup_email=department.backup_email,
+            away_until=mailbox.away_until if mailbox else None,
+            active=department.status is DepartmentStatus.ACTIVE,
+            successor=self._slug_of(department.successor_id),
         )
 
     def known(self, slug: str) -> Department | None:
-        """The department *slug* if rules or topics name it. Not to be changed."""
-        return self._by_slug.get(slug)
+        """The active department *slug* if rules or topics name it. Not to be changed."""
+        found = self._by_slug.get(slug)
+        return found if found and found.status is DepartmentStatus.ACTIVE else None
 
     def topic(self, code: str) -> Topic | None:
         """The topic *code* as it is offered now, or None."""
@@ -267,7 +304,7 @@ class Published:
 
     def department(self, session: Session, slug: str) -> Department | None:
         """The active department *slug*, or None. Not to be changed."""
-        if found := self._by_slug.get(slug):
+        if found := self.known(slug):
             return found
         found = session.scalar(
             sa.select(Department).where(
@@ -316,9 +353,23 @@ def current_rules(session: Session, now: datetime, *, desk: str = "") -> RuleSet
 
 
 def _rules(session: Session, version: int, desk: str) -> RuleSet:
-    values = session.scalar(sa.select(rule_sets.c.rules).where(rule_sets.c.version == version))
-    name = {"en": "Everything else", "zh-Hans": "其余咨询"}
-    return RuleSet.read(version, values or [{"id": "desk", "name": name, "send_to": desk}])
+    found = session.execute(
+        sa.select(rule_sets.c.rules, rule_sets.c.examples, rule_sets.c.waivers).where(
+            rule_sets.c.version == version
+        )
+    ).one_or_none()
+    if found is None:
+        name = {"en": "Everything else", "zh-Hans": "其余咨询"}
+        return RuleSet.read(version, [{"id": "desk", "name": name, "send_to": desk}])
+    return RuleSet.read(version, found.rules, examples=found.examples, waivers=found.waivers)
+
+
+def rules_of_version(session: Session, version: int) -> RuleSet:
+    """The rules as they were published as *version*. Raises NotFound."""
+    known = sa.select(rule_sets.c.version).where(rule_sets.c.version == version)
+    if session.scalar(known) is None:
+        raise NotFound(f"There is no version {version} of the rules")
+    return _rules(session, version, "")
 
 
 def load_published(
@@ -327,29 +378,41 @@ def load_published(
     *,
     desk: str,
     country_names: Mapping[str, Localised],
+    hours_of: HoursOf,
+    rules: RuleSet | None = None,
 ) -> Published:
-    """The rules of version ``key[0]`` and all they name. Raises NotFound without a desk."""
-    rules = _rules(session, key[0], desk)
+    """The rules of version ``key[0]``, or *rules* in their place, and all they name.
+
+    Departments that are closed come along where rules or topics still name them, so that it can be
+    said of them. They belong to *session*, uncommitted changes and all. Raises NotFound without a
+    desk.
+    """
+    rules = rules or _rules(session, key[0], desk)
     offered = list(session.scalars(sa.select(Topic).where(topics.c.active)))
-    slugs = {rule.send_to for rule in rules.rules} | {desk}
+    named = {to for rule in rules.rules for to in rule.recipients}
+    slugs = {to for to in named if "@" not in to} | rules.opening_departments | {desk}
+    slugs |= {slug for rule in rules.ordinary if rule.when for slug in rule.when.departments()}
     ids = {topic.department_id for topic in offered if topic.department_id}
+    addresses = {to for to in named if "@" in to}
+    owners = sa.select(contact_points.c.department_id).where(
+        contact_points.c.value.in_(addresses), contact_points.c.kind == PointKind.EMAIL
+    )
     found: dict[UUID, Department] = {}
-    wanted = sa.or_(departments.c.slug.in_(slugs), departments.c.id.in_(ids))
+    wanted = sa.or_(
+        departments.c.slug.in_(slugs), departments.c.id.in_(ids), departments.c.id.in_(owners)
+    )
     while True:
-        active = sa.select(Department).where(
-            wanted, departments.c.status == DepartmentStatus.ACTIVE
-        )
-        more = {department.id: department for department in session.scalars(active)}
+        more = {it.id: it for it in session.scalars(sa.select(Department).where(wanted))}
         found |= more
-        deputies = {d.deputy_id for d in found.values() if d.deputy_id} - found.keys()
-        if not more or not deputies:
+        beyond = {d.deputy_id for d in more.values()} | {d.successor_id for d in more.values()}
+        following = {id for id in beyond if id is not None} - found.keys()
+        if not following:
             break
-        wanted = departments.c.id.in_(deputies)
-    if not any(department.slug == desk for department in found.values()):
+        wanted = departments.c.id.in_(following)
+    if not any(it.slug == desk and it.status is DepartmentStatus.ACTIVE for it in found.values()):
         raise NotFound(
             f"There is no department “{desk}”: the desk ([site] desk) receives what no rule does"
         )
-    session.expunge_all()
     return Published(
         key=key,
         rules=rules,
@@ -357,6 +420,7 @@ def load_published(
         departments=found.values(),
         desk=desk,
         country_names=country_names,
+        hours_of=hours_of,
     )
 
 

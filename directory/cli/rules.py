@@ -24,7 +24,7 @@ def rules() -> None:
 def rules_list(talk: Talk) -> None:
     """The published rules, in order."""
     from directory.domain.contacts import localised
-    from directory.domain.routing import write_condition
+    from directory.domain.conditions import write_condition
 
     with talk.parts.db.reading() as session:
         published = talk.parts.published(session, talk.parts.now())

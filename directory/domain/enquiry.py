@@ -41,7 +41,8 @@ class Submission:
     ``topic`` is a code or "", ``department`` a slug or ""; never both empty. ``language`` is the
     page's, ``reply_language`` "en", "zh-Hans" or "any". ``phone_typed`` is the number as typed.
     ``country`` is the visitor's hint (ISO 3166-1 alpha-2 or ""). ``source`` is the page the
-    visitor came from (the form's ``from``). ``form_token`` is the idempotency key, and
+    visitor came from (the form's ``from``), ``origin`` its site. ``answers`` has the answer to the
+    topic's extra question by the question's code. ``form_token`` is the idempotency key, and
     ``shown`` the department slug the destination panel named.
     """
 
@@ -61,6 +62,8 @@ class Submission:
     reply_language: str = "any"
     consent: str = ""
     source: str = ""
+    origin: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
     shown: str = ""
 
 
@@ -69,7 +72,8 @@ class Finding:
     """What one rule made of an enquiry, in both languages.
 
     ``rule`` is the rule's id and ``position`` its place, counted from 1; None and 0 for the steps
-    after the rules (the department chosen, the topic's, the desk).
+    after the rules (the department chosen, the topic's, the desk). One with a ``last`` stands for
+    all rules from ``position`` to there, of which none matched.
     """
 
     rule: str | None
@@ -77,15 +81,17 @@ class Finding:
     name: dict[str, str]
     matched: bool
     why: dict[str, str]
+    last: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        written = {
             "rule": self.position or None,
             "id": self.rule,
             "name": self.name,
             "matched": self.matched,
             "why": self.why,
         }
+        return written | {"last": self.last} if self.last else written
 
 
 @dataclass(eq=False, kw_only=True)
@@ -95,7 +101,9 @@ class Decision:
     Never edited: a later move is another Decision. ``reason`` is "rule", "department", "topic",
     "fallback" or, for a move by a person, "moved". ``rule`` is the position of the rule that
     decided, None where none did. ``passed_over`` names departments whose own mailbox was not
-    live, so that their deputy or the desk received it.
+    live, so that their deputy or the desk received it. ``outcome`` is what the rule does besides
+    (copies, tags …), ``facts`` what the rules went by and the enquiry does not tell: which
+    departments were open, whether the visitor wrote before.
     """
 
     reason: str
@@ -109,6 +117,8 @@ class Decision:
     why: dict[str, str] = field(default_factory=dict)
     trace: list[dict[str, Any]] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    outcome: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     at: datetime | None = None
     by: str = ""
     id: int = 0
@@ -146,6 +156,9 @@ class Enquiry:
     reply_language: str = "any"
     consent: str = ""
     source: str = ""
+    origin: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
     shown: str = ""
     form_version: int = FORM_VERSION
     status: EnquiryStatus = EnquiryStatus.RECEIVED

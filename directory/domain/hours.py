@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from directory.domain.calendars import Holiday, WorkingCalendar
+from directory.domain.contacts import Department
 from directory.domain.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -162,6 +163,31 @@ class OpeningHours:
         if len(spec) > LONGEST_SPEC:
             raise InvalidValue("hours.invalid")
         return _parsed(_plain(spec), timezone, calendar or WorkingCalendar(), closures)
+
+    @staticmethod
+    def of(
+        department: Department, *, timezone: str, calendar: WorkingCalendar
+    ) -> OpeningHours | None:
+        """When *department* says that somebody is there; None when it does not say.
+
+        *timezone* (IANA) is the site's, for a department without its own.
+        """
+        if not department.hours:
+            return None
+        closures = tuple(
+            Closure(
+                date.fromisoformat(exception["from"]),
+                date.fromisoformat(exception["to"]),
+                exception.get("reason", {}),
+            )
+            for exception in department.exceptions
+        )
+        return OpeningHours.parse(
+            department.hours,
+            department.timezone or timezone,
+            calendar=calendar,
+            closures=closures,
+        )
 
     @property
     def follows_holidays(self) -> bool:

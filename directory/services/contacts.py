@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -39,7 +39,7 @@ from directory.domain.contacts import (
 )
 from directory.domain.enquiry import Event
 from directory.domain.errors import Conflict, InvalidValue, NotFound
-from directory.domain.hours import Closure, OpeningHours
+from directory.domain.hours import OpeningHours
 from directory.domain.values import Slug
 from directory.services.history import record
 from directory.settings import Settings
@@ -53,21 +53,8 @@ _NOT_CELLS = frozenset({"id", "status", "successor", "topics"})
 
 def hours_of(department: Department, *, settings: Settings) -> OpeningHours | None:
     """When somebody is there; None when the department does not say."""
-    if not department.hours:
-        return None
-    closures = tuple(
-        Closure(
-            date.fromisoformat(exception["from"]),
-            date.fromisoformat(exception["to"]),
-            exception.get("reason", {}),
-        )
-        for exception in department.exceptions
-    )
-    return OpeningHours.parse(
-        department.hours,
-        department.timezone or settings.site.timezone,
-        calendar=settings.sla.calendar,
-        closures=closures,
+    return OpeningHours.of(
+        department, timezone=settings.site.timezone, calendar=settings.sla.calendar
     )
 
 

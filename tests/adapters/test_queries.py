@@ -281,7 +281,7 @@ def test_what_decides_is_loaded_once_for_a_version(office):
 
 def test_without_a_desk_nothing_can_decide(db):
     with db.reading() as session, pytest.raises(NotFound, match=r"\[site\] desk"):
-        load_published(session, (0, 0), desk="nowhere", country_names={})
+        load_published(session, (0, 0), desk="nowhere", country_names={}, hours_of=lambda _: None)
 
 
 def test_a_department_no_rule_names_can_be_chosen_with_its_deputies(office):
