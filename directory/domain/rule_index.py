@@ -9,7 +9,7 @@ of the few that are left.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from directory.domain.conditions import (
     SPACED_LETTER,
@@ -107,7 +107,7 @@ class RuleIndex:
                 for value in values:
                     by_value[value] = by_value.get(value, 0) | 1 << number
         self._free = {kind: self._all & ~needing for kind, needing in self._free.items()}
-        self._words = _Words(self._by_value.get(_WORD, {}))
+        self._words = WordFinder(self._by_value.get(_WORD, {}))
 
     def candidates(self, facts: Facts, *, whatever: bool = False) -> Iterator[int]:
         """The positions of the rules that may match *facts*, in order.
@@ -125,10 +125,10 @@ class RuleIndex:
             mask &= let_through
             if not mask:
                 return
-        yield from _bits(mask)
+        yield from bits(mask)
 
 
-def _bits(mask: int) -> Iterator[int]:
+def bits(mask: int) -> Iterator[int]:
     """The places of the bits of *mask*, from the lowest, counted from 1."""
     # Eight bytes at a time: taking the lowest bit of a long number costs its whole length.
     raw = mask.to_bytes((mask.bit_length() + 63) // 64 * 8, "little")
@@ -145,10 +145,10 @@ _TOKEN = re.compile(f"{SPACED_LETTER}+")
 _FEW = 24
 
 
-class _Words:
+class WordFinder:
     """Finds which of many words stand in a text, looking only for those that can."""
 
-    def __init__(self, words: dict[str, int]) -> None:
+    def __init__(self, words: Collection[str]) -> None:
         self._few = tuple(words) if len(words) <= _FEW else ()
         # By what a text that has the word must also have: its first token, or its first two
         # characters where words are not spaced.
