@@ -165,6 +165,7 @@ _UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00
 _UNSPACED = re.compile(f"[{_UNSPACED_SCRIPTS}]")
 # A letter, digit or underscore of the other scripts.
 SPACED_LETTER = rf"[^\W{_UNSPACED_SCRIPTS}]"
+_LETTER = re.compile(SPACED_LETTER)
 
 
 def is_unspaced(word: str) -> bool:
@@ -177,7 +178,10 @@ def _pattern(word: str) -> re.Pattern[str]:
     folded = fold(word)
     if is_unspaced(folded):
         return re.compile(re.escape(folded))
-    return re.compile(f"(?<!{SPACED_LETTER}){re.escape(folded)}(?!{SPACED_LETTER})")
+    # A whole word ends where its letters do: "c++" stands in "c++11", "visa" not in "visas".
+    before = f"(?<!{SPACED_LETTER})" if _LETTER.match(folded[0]) else ""
+    after = f"(?!{SPACED_LETTER})" if _LETTER.match(folded[-1]) else ""
+    return re.compile(f"{before}{re.escape(folded)}{after}")
 
 
 def mentioned(word: str, folded: str) -> bool:
