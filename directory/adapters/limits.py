@@ -6,25 +6,40 @@ and counting costs no commit of its own. Keys are keyed hashes, so the table hol
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from directory.adapters.db import allowances
-from directory.adapters.prepared import Prepared
+from directory.adapters.prepared import Prepared, Rows
 from directory.domain.ids import new_id
 
 # Nothing is counted over longer than this.
 LONGEST = timedelta(days=1)
 
-_USED = Prepared(
-    sa.select(sa.func.count())
-    .select_from(allowances)
-    .where(allowances.c.key == sa.bindparam("key"), allowances.c.at > sa.bindparam("since"))
-)
-_USE = Prepared(sa.insert(allowances))
+_USES = Rows(allowances)
+
+
+@cache
+def _used(count: int) -> Prepared:
+    """How often each of *count* keys was used: one question for all."""
+    return Prepared(
+        sa.select(
+            *(
+                sa.select(sa.func.count())
+                .where(
+                    allowances.c.key == sa.bindparam(f"key_{number}"),
+                    allowances.c.at > sa.bindparam(f"since_{number}"),
+                )
+                .scalar_subquery()
+                for number in range(count)
+            )
+        )
+    )
 
 
 # Only one transaction at a time goes on from here with the same key; the others wait their turn.
@@ -42,10 +57,15 @@ def hold(session: Session, key: str) -> None:
         connection.execute(_HOLD, {"key": key})
 
 
-def used(session: Session, keys: Iterable[str], *, since: datetime) -> dict[str, int]:
-    """How often each of *keys* was used after *since*; those never used are left out."""
-    counted = {key: _USED.first(session, {"key": key, "since": since})[0] for key in keys}
-    return {key: count for key, count in counted.items() if count}
+def used(session: Session, windows: Mapping[str, datetime]) -> dict[str, int]:
+    """How often each key of *windows* was used after its instant; those never used are left out."""
+    if not windows:
+        return {}
+    values: dict[str, Any] = {}
+    for number, (key, since) in enumerate(windows.items()):
+        values[f"key_{number}"], values[f"since_{number}"] = key, since
+    counts = _used(len(windows)).first(session, values)
+    return {key: count for key, count in zip(windows, counts, strict=True) if count}
 
 
 def first_use(session: Session, key: str, *, since: datetime) -> datetime | None:
@@ -60,8 +80,7 @@ def first_use(session: Session, key: str, *, since: datetime) -> datetime | None
 
 def use(session: Session, keys: Iterable[str], *, now: datetime) -> None:
     """Count one use of each of *keys*."""
-    for key in keys:
-        _USE.write(session, {"id": new_id(now), "key": key, "at": now})
+    _USES.write(session, [{"id": new_id(now), "key": key, "at": now} for key in keys])
 
 
 def forget(session: Session, *, now: datetime) -> int:

@@ -49,22 +49,62 @@ class Prepared:
         }
         fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         names: Sequence[str] | None = compiled.positiontup
-
-        def value(name: str, values: Values) -> Any:
-            given = values[name] if name in values else fixed[name]
-            process = processors[name]
-            return process(given) if process else given
-
         give: Give
         if names is None:
+            named = tuple(processors.items())
 
             def give(values: Values) -> Any:
-                return {name: value(name, values) for name in processors}
+                known = {**fixed, **values} if fixed else values
+                return {
+                    name: process(known[name]) if process else known[name]
+                    for name, process in named
+                }
 
         else:
+            in_order = tuple((name, processors[name]) for name in names)
 
             def give(values: Values) -> Any:
-                return tuple(value(name, values) for name in names)
+                known = {**fixed, **values} if fixed else values
+                return tuple(
+                    [process(known[name]) if process else known[name] for name, process in in_order]
+                )
 
         self._written[dialect.name] = str(compiled), give
         return str(compiled), give
+
+
+class Rows:
+    """INSERT into *table*, of however many whole rows at once."""
+
+    def __init__(self, table: sa.Table) -> None:
+        self.names = tuple(column.name for column in table.columns)
+        self._table = table
+        self._inserts: dict[int, Prepared] = {}
+
+    def write(self, session: Session, rows: Sequence[Values]) -> None:
+        """Insert *rows*, each with a value for every column."""
+        count = len(rows)
+        if not count:
+            return
+        statement = self._inserts.get(count) or self._insert(count)
+        statement.write(
+            session,
+            {
+                f"{name}_{number}": row[name]
+                for number, row in enumerate(rows)
+                for name in self.names
+            },
+        )
+
+    def _insert(self, count: int) -> Prepared:
+        # Only in the first row does SQLAlchemy see by itself what type a value goes into.
+        rows = [
+            {
+                column.name: sa.bindparam(f"{column.name}_{number}", type_=column.type)
+                for column in self._table.columns
+            }
+            for number in range(count)
+        ]
+        insert: sa.Insert = sa.insert(self._table).values(rows)
+        self._inserts[count] = Prepared(insert)
+        return self._inserts[count]

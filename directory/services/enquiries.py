@@ -228,12 +228,12 @@ def _uses(
     now: datetime,
 ) -> dict[str, int]:
     """How often the sender was here this hour, and the address got a receipt this day."""
-    hourly = limits.used(session, sender.keys, since=now - HOUR) if sender else {}
-    if submission.email is None:
-        return hourly
-    receipts = _receipt_key(signer, submission)
-    limits.hold(session, receipts)
-    return hourly | limits.used(session, [receipts], since=now - DAY)
+    windows = dict.fromkeys(sender.keys, now - HOUR) if sender else {}
+    if submission.email is not None:
+        receipts = _receipt_key(signer, submission)
+        limits.hold(session, receipts)
+        windows[receipts] = now - DAY
+    return limits.used(session, windows)
 
 
 def _is_flood(sender: Sender, uses: dict[str, int], most: int) -> bool:

@@ -99,7 +99,7 @@ def propose_from_mailbox(
 
 def _refuse_flood(session: Session, sender: Sender, now: datetime) -> None:
     key = _key(sender)
-    count = limits.used(session, [key], since=now - HOUR).get(key, 0)
+    count = limits.used(session, {key: now - HOUR}).get(key, 0)
     if count >= REPORTS_AN_HOUR:
         first = limits.first_use(session, key, since=now - HOUR)
         raise RateLimited(count=count, again_at=(first or now) + HOUR)

@@ -19,16 +19,16 @@ def test_uses_are_counted_for_each_key_apart(session):
     limits.use(session, ["a"], now=MONDAY_NOON)
 
     since = MONDAY_NOON - HOUR
-    assert limits.used(session, ["a", "b", "c"], since=since) == {"a": 2, "b": 1}
-    assert limits.used(session, [], since=since) == {}
+    assert limits.used(session, {"a": since, "b": since, "c": since}) == {"a": 2, "b": 1}
+    assert limits.used(session, {}) == {}
 
 
 def test_a_use_falls_out_of_the_window_to_the_second(session):
     limits.use(session, ["a"], now=MONDAY_NOON)
 
     just_before_it = MONDAY_NOON - timedelta(seconds=1)
-    assert limits.used(session, ["a"], since=just_before_it) == {"a": 1}
-    assert limits.used(session, ["a"], since=MONDAY_NOON) == {}
+    assert limits.used(session, {"a": just_before_it}) == {"a": 1}
+    assert limits.used(session, {"a": MONDAY_NOON}) == {}
 
 
 def test_the_first_use_says_when_one_is_free_again(session):
@@ -50,7 +50,7 @@ def test_nothing_is_counted_of_what_was_not_stored(db):
         raise Refused
 
     with db.reading() as session:
-        assert limits.used(session, ["a"], since=MONDAY_NOON - HOUR) == {}
+        assert limits.used(session, {"a": MONDAY_NOON - HOUR}) == {}
 
 
 def test_what_no_window_reaches_is_forgotten(session):

@@ -101,7 +101,7 @@ def look_at(session: Session) -> dict[str, Callable[[], Any]]:
         "by reference": lambda: enquiry_by_ref(session, enquiry.ref),
         "by token": lambda: enquiry_by_token(session, "anything"),
         "mail of an enquiry": lambda: deliveries_of(session, enquiry),
-        "allowances used": lambda: limits.used(session, ["a", "b"], since=hour),
+        "allowances used": lambda: limits.used(session, {"a": hour, "b": hour}),
         "first allowance": lambda: limits.first_use(session, "a", since=hour),
         "allowances forgotten": lambda: limits.forget(session, now=MONDAY_NOON),
         "own mailbox": lambda: is_mailbox_of_ours(session, "x@x.example"),
