@@ -23,7 +23,6 @@ from directory.domain.conditions import (
     ReplyLanguageIs,
     TextLanguageIs,
     TopicIs,
-    fold,
     is_unspaced,
     mentioned,
 )
@@ -59,8 +58,8 @@ def needs(condition: Condition | None) -> Needs:
     if kind := _PLAIN.get(type(condition)):
         return {kind: frozenset(condition.values)}  # type: ignore[attr-defined]
     if isinstance(condition, Mentions):
-        words = (max(condition.words, key=len),) if condition.every else condition.words
-        return {_WORD: frozenset(map(fold, words))}
+        words = condition.folded
+        return {_WORD: frozenset((max(words, key=len),) if condition.every else words)}
     if isinstance(condition, AllOf):
         return _of_all([needs(part) for part in condition.parts])
     if isinstance(condition, AnyOf):
