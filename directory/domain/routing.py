@@ -8,6 +8,7 @@ rules it tried why each fired or did not.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -403,6 +404,11 @@ class Waiver:
     reason: str
     rule: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What it accepts: the warning's code, and its rule where it is about one."""
+        return f"{self.code}:{self.rule}" if self.rule else self.code
+
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Self:
         """As a rule file has it. Raises RuleInvalid."""
@@ -456,12 +462,16 @@ class RuleSet:
                 raise RuleInvalid(f"rule “{rule.id}” has no condition but is not the last")
         if not rules or rules[-1].when is not None:
             raise RuleInvalid("there must be a last rule that catches everything")
-        return cls(
-            version,
-            rules,
-            tuple(Example.read(value) for value in examples),
-            tuple(Waiver.read(value) for value in waivers),
-        )
+        kept = tuple(Example.read(value) for value in examples)
+        waived = tuple(Waiver.read(value) for value in waivers)
+        for what, names in (
+            ("example", [example.name for example in kept]),
+            ("waiver", [waiver.name for waiver in waived]),
+        ):
+            [(name, count)] = Counter(names).most_common(1) or [("", 0)]
+            if count > 1:
+                raise RuleInvalid(f"{what} “{name}” stands twice")
+        return cls(version, rules, kept, waived)
 
     def write(self) -> list[dict[str, Any]]:
         """The rules as a rule file has them."""

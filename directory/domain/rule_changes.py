@@ -1,0 +1,139 @@
+"""What differs between two versions of the rules, told rule by rule."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from directory.domain.routing import RuleSet
+
+
+class ChangeKind(StrEnum):
+    """A rule that only stands elsewhere was moved; one that also says something else changed."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    MOVED = "moved"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleChange:
+    """What became of one rule, example or waiver (``what``) from the older set to the newer.
+
+    ``id`` is the rule's, the example's name, or the waiver's code with its rule ("code:rule").
+    ``before`` and ``after`` are places counted from 1, None where it does not stand; ``moved``
+    says that it changed place among those that were there before. ``fields`` has what differs as
+    a rule file has it, each before and after, None for what is not said.
+    """
+
+    kind: ChangeKind
+    what: str
+    id: str
+    before: int | None
+    after: int | None
+    moved: bool = False
+    fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the API has it."""
+        return {
+            "kind": self.kind.value,
+            "what": self.what,
+            "id": self.id,
+            "before": self.before,
+            "after": self.after,
+            "moved": self.moved,
+            "fields": {
+                name: {"before": old, "after": new} for name, (old, new) in self.fields.items()
+            },
+        }
+
+
+def diff_rules(older: RuleSet, newer: RuleSet) -> list[RuleChange]:
+    """From *older* to *newer*: rules, then examples, then waivers.
+
+    Within each what was removed comes first, in its old order, then the rest in the new one. As
+    few rules as can be are said to have moved: one that goes from the end to the top moves past
+    the others, and they do not move past it.
+    """
+    return [
+        *_diff("rule", _by("id", older.write()), _by("id", newer.write()), ordered=True),
+        *_diff(
+            "example",
+            _by("name", [it.write() for it in older.examples]),
+            _by("name", [it.write() for it in newer.examples]),
+        ),
+        *_diff(
+            "waiver",
+            {it.name: it.write() for it in older.waivers},
+            {it.name: it.write() for it in newer.waivers},
+        ),
+    ]
+
+
+Written = dict[str, dict[str, Any]]
+
+
+def _by(key: str, written: Iterable[dict[str, Any]]) -> Written:
+    return {it[key]: it for it in written}
+
+
+def _diff(
+    what: str, older: Written, newer: Written, *, ordered: bool = False
+) -> Iterable[RuleChange]:
+    was = {id: position for position, id in enumerate(older, 1)}
+    is_ = {id: position for position, id in enumerate(newer, 1)}
+    for id, position in was.items():
+        if id not in is_:
+            yield RuleChange(kind=ChangeKind.REMOVED, what=what, id=id, before=position, after=None)
+    stayed = _stayed([was[id] for id in is_ if id in was]) if ordered else set(was.values())
+    for id, position in is_.items():
+        before = was.get(id)
+        if before is None:
+            yield RuleChange(kind=ChangeKind.ADDED, what=what, id=id, before=None, after=position)
+            continue
+        fields = _fields(older[id], newer[id])
+        moved = before not in stayed
+        if fields or moved:
+            yield RuleChange(
+                kind=ChangeKind.CHANGED if fields else ChangeKind.MOVED,
+                what=what,
+                id=id,
+                before=before,
+                after=position,
+                moved=moved,
+                fields=fields,
+            )
+
+
+def _fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    return {
+        key: (old.get(key), new.get(key))
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key)
+    }
+
+
+def _stayed(places: Sequence[int]) -> set[int]:
+    """The longest run of *places* that still follow one another: the others moved past them."""
+    ends: list[int] = []  # the least place that a run of each length can end with
+    at: list[int] = []  # where in *places* that is
+    before: list[int | None] = []
+    for number, place in enumerate(places):
+        length = bisect_left(ends, place)
+        before.append(at[length - 1] if length else None)
+        if length == len(ends):
+            ends.append(place)
+            at.append(number)
+        else:
+            ends[length], at[length] = place, number
+    found: set[int] = set()
+    step: int | None = at[-1] if at else None
+    while step is not None:
+        found.add(places[step])
+        step = before[step]
+    return found
