@@ -154,6 +154,10 @@ _SMALL: Final[Mapping[str, str]] = {
         haluaisin voiko voinko ystävällisin terveisin onko minun
     """,
 }
+# The small words of a language, which say nothing of what a text is about.
+SMALL_WORDS: Final[Mapping[str, frozenset[str]]] = {
+    language: frozenset(words.split()) for language, words in _SMALL.items()
+}
 _ENGLISH_WORDS: Final = """
     able academic accept access account address admission admissions advance agreement allow allowed
     another answer apply applied applying application appointment april arrange attached attend
@@ -220,8 +224,8 @@ _ITALIAN_HEADS: Final = frozenset({"l", "un", "dell", "all", "nell", "dall", "su
 def _weights() -> dict[str, tuple[tuple[str, float], ...]]:
     """What each small word says for each language: a word of three languages says a third."""
     owners: dict[str, list[str]] = {}
-    for language, words in _SMALL.items():
-        for word in set(words.split()):
+    for language, words in SMALL_WORDS.items():
+        for word in words:
             owners.setdefault(word, []).append(language)
     return {
         word: tuple((language, 1 / len(languages)) for language in languages)

@@ -162,6 +162,7 @@ _PUBLISHED: Final[dict[str, Message]] = {
 # Ours: cases the published list has no words for. Same promise: a code keeps its meaning.
 _FURTHER: Final[dict[str, Message]] = {
     "field.unknown": Message("There is no such field", "没有这个字段"),
+    "field.text": Message("This field takes text", "该字段应为文本"),
     "value.required": Message(
         "Give a value of at most 1,000 characters", "请提供不超过 1000 个字符的值"
     ),

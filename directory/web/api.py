@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from directory.domain.errors import InvalidValue
 from directory.services.checking import KEYS, KINDS, check_one
+from directory.services.suggestions import suggest_topics
 from directory.web import errors
-from directory.web.context import _, language
+from directory.web.context import _, db, language, now, parts, settings
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 
 LONGEST_VALUE = 1_000
+
+# The body of POST /enquiries. Here every field may be left out, null or half typed.
+ENQUIRY_FIELDS = frozenset(
+    {
+        "topic",
+        "department",
+        "answer",
+        "subject",
+        "message",
+        "name",
+        "organisation",
+        "reply_by",
+        "email",
+        "phone",
+        "country",
+        "reply_language",
+        "consent",
+        "consent_transfer",
+        "from",
+    }
+)
 
 
 @bp.after_request
@@ -28,6 +51,7 @@ def _for_everybody(response: Response) -> Response:
 
 
 @bp.route("/validate", methods=["OPTIONS"])
+@bp.route("/topic-suggestions", methods=["OPTIONS"])
 def preflight() -> ResponseReturnValue:
     response = Response(status=204)
     response.headers["Access-Control-Allow-Methods"] = "POST"
@@ -48,12 +72,49 @@ def validate() -> ResponseReturnValue:
     if not isinstance(line.get("region") or "", str):
         problems.append(("/region", "choice.unknown"))
     if problems:
-        return errors.problem(
-            422,
-            title=_("There is a problem with this value"),
-            problems=[(p, code, InvalidValue(code).text(language())) for p, code in problems],
-        )
-    response = jsonify(check_one(line))
+        return _refused(_("There is a problem with this value"), problems)
+    return _unkept(check_one(line))
+
+
+@bp.post("/topic-suggestions")
+def topic_suggestions() -> ResponseReturnValue:
+    """The topics an enquiry may be about, at most three; none when unsure."""
+    if not settings().features.suggestions:
+        abort(404)
+    body = _json_object()
+    if problems := _misfits(body):
+        return _refused(_("There is a problem with your enquiry"), problems)
+    with db().reading() as session:
+        published = parts().published(session, now())
+    found = suggest_topics(published, f"{body.get('subject') or ''}\n{body.get('message') or ''}")
+    return _unkept(
+        {
+            "suggestions": [
+                {"topic": it.topic.code, "label": it.topic.label, "score": it.score}
+                for it in found.topics
+            ],
+            "in_scope": found.in_scope,
+        }
+    )
+
+
+def _misfits(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is no field of an enquiry, or no text, as (JSON pointer, code)."""
+    unknown = [(f"/{key}", "field.unknown") for key in sorted(body.keys() - ENQUIRY_FIELDS)]
+    texts = sorted(key for key in body.keys() & ENQUIRY_FIELDS if body[key] is not None)
+    return unknown + [(f"/{key}", "field.text") for key in texts if not isinstance(body[key], str)]
+
+
+def _refused(title: str, problems: list[tuple[str, str]]) -> Response:
+    return errors.problem(
+        422,
+        title=title,
+        problems=[(p, code, InvalidValue(code).text(language())) for p, code in problems],
+    )
+
+
+def _unkept(value: Mapping[str, Any]) -> Response:
+    response = jsonify(value)
     response.headers["Cache-Control"] = "no-store"
     return response
 

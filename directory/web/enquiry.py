@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import phonenumbers
 import structlog
@@ -14,6 +15,7 @@ from babel import Locale
 from flask import (
     Blueprint,
     Response,
+    abort,
     g,
     make_response,
     redirect,
@@ -39,6 +41,7 @@ from directory.domain.delivery import DeliveryKind, DeliveryState
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy
 from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
 from directory.domain.routing import Facts, Routes, decide, may_change
+from directory.domain.text import message_text
 from directory.domain.values import Reference
 from directory.services.contacts import country_of, place_in_zone
 from directory.services.enquiries import (
@@ -48,6 +51,7 @@ from directory.services.enquiries import (
     status_url,
     submit_enquiry,
 )
+from directory.services.suggestions import suggest_topics
 from directory.web import errors, present
 from directory.web.context import (
     SEGMENTS,
@@ -82,10 +86,10 @@ def new(lang: str) -> ResponseReturnValue:
         published = parts().published(session, now())
         if asked["department"]:
             asked["department"] = _called_now(session, asked["department"])
-        if not any(asked.values()) and published.topics and "go" not in request.args:
-            return _topic_page(lang, published, problem=None)
         if not any(asked.values()) and published.topics:
-            return _topic_page(lang, published, problem=InvalidValue("topic.required"))
+            pressed = "go" in request.args
+            problem = InvalidValue("topic.required") if pressed else None
+            return _topic_page(lang, published, _carried(request.args), problem=problem)
         form = _form(
             lang,
             session,
@@ -129,6 +133,8 @@ def send(lang: str) -> ResponseReturnValue:
     """Check, keep, answer with the visitor's page."""
     action = request.form.get("action", "send")
     try:
+        if action == "suggest":
+            return _suggest(lang)
         if action == "change":
             with db().reading() as session:
                 published = parts().published(session, now())
@@ -249,17 +255,68 @@ def _flooded(lang: str, form: EnquiryForm, limited: RateLimited) -> Response:
     return response
 
 
-def _topic_page(lang: str, published: Published, *, problem: InvalidValue | None) -> Response:
-    carried = [(n, request.args[n]) for n in ("subject", "from") if request.args.get(n)]
+def _suggest(lang: str) -> Response:
+    """The topics a few words may be about, on the page where a topic is chosen.
+
+    By POST, and on into the form by POST: what somebody describes stands in no address, where it
+    would be kept by the browser and by every log on the way.
+    """
+    if not settings().features.suggestions:
+        abort(404)
+    with db().reading() as session:
+        published = parts().published(session, now())
+    typed = request.form.get("message", "")
+    carried = _carried(request.form)
+    try:
+        text = message_text(typed)
+    except InvalidValue as error:
+        return _topic_page(lang, published, carried, described=typed, misdescribed=error)
+    topics = present.topics_by_code(published, lang, settings())
+    found = suggest_topics(published, text)
+    offers = [topics[offer.topic.code] for offer in found.topics]
+    return _topic_page(lang, published, carried, described=text, offers=offers)
+
+
+def _carried(given: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What came with the way here and goes on into the form."""
+    values = {"subject": given.get("subject", ""), "from": given.get("from") or _referring_page()}
+    return [(name, value[:500]) for name, value in values.items() if value]
+
+
+def _topic_page(
+    lang: str,
+    published: Published,
+    carried: list[tuple[str, str]],
+    *,
+    problem: InvalidValue | None = None,
+    described: str = "",
+    misdescribed: InvalidValue | None = None,
+    offers: Sequence[dict[str, Any]] | None = None,
+) -> Response:
+    """Screen A; *offers* are the topics suggested for what was *described*, None for not asked."""
+    wrong = [("f-topic", problem), ("f-message", misdescribed)]
     page = render_template(
         "public/enquiry_topic.html",
         groups=present.topic_groups(published, lang, settings()),
         chosen="",
-        errors=[("f-topic", problem.text(lang))] if problem else [],
+        errors=[(control, error.text(lang)) for control, error in wrong if error],
+        topic_error=problem.text(lang) if problem else "",
+        message_error=misdescribed.text(lang) if misdescribed else "",
         next_url=url_for("enquiry.new", lang=lang),
+        send_url=url_for("enquiry.send", lang=lang),
+        send_url_in=lambda tag: url_for("enquiry.send", lang=tag),
         carried=carried,
+        suggesting=settings().features.suggestions,
+        described=described,
+        offers=offers,
+        desk=published.desk,
+        robots="noindex" if described or problem or misdescribed else "",
+        here=url_for("enquiry.new", lang=lang),
     )
-    return make_response(page, 422 if problem else 200)
+    response = make_response(page, 422 if problem or misdescribed else 200)
+    if described:
+        response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _form_page(
@@ -464,8 +521,11 @@ def _countries(lang: str) -> list[tuple[str, str]]:
 
 
 def _referring_page() -> str:
-    referrer = request.referrer or ""
-    return referrer if referrer.startswith(settings().site.base_url) else ""
+    """The page of ours that led here; the form's own pages led nowhere."""
+    base, referrer = settings().site.base_url, request.referrer or ""
+    path = referrer.removeprefix(base) if referrer.startswith(f"{base}/") else ""
+    own = {url_for(f"enquiry.{name}", lang=tag) for name in ("new", "send") for tag in SEGMENTS}
+    return referrer if path and urlsplit(path).path not in own else ""
 
 
 # The visitor's page

@@ -384,6 +384,14 @@ def topic_groups(published: Published, language: str, settings: Settings) -> lis
     return [{"label": label, "topics": topics} for label, topics in groups.items()]
 
 
+def topics_by_code(
+    published: Published, language: str, settings: Settings
+) -> dict[str, dict[str, Any]]:
+    """The topics offered, as ``topic_groups`` has them."""
+    groups = topic_groups(published, language, settings)
+    return {topic["code"]: topic for group in groups for topic in group["topics"]}
+
+
 def destination(
     department: Department,
     topic: Topic | None,

@@ -303,12 +303,13 @@
     });
   }
 
-  /* --- search ------------------------------------------------------------ */
+  /* --- search, and topics for a description ------------------------------- */
 
-  /* The list changes while one types; it is the page a press of the button leads to, and what is
-     said of it is said once the typing rests. An input method that is composing has no word yet. */
-  function search(box) {
-    var results = document.getElementById("results");
+  /* A part of the page changes while one types; it is taken out of the page that a press of the
+     button leads to, and what is said of it is said once the typing rests. An input method that is
+     composing has no word yet. `ask` makes the request of a text: [address, options]. */
+  function follow(box, id, ask) {
+    var place = document.getElementById(id);
     var shown = box.value.trim();
     var pause, asking;
 
@@ -316,18 +317,20 @@
       if (text === shown) { return; }
       shown = text;
       if (asking) { asking.abort(); }
-      if (!text) { results.textContent = ""; return; }
+      if (!text) { place.textContent = ""; return; }
       asking = new AbortController();
-      var url = box.form.action + "?q=" + encodeURIComponent(text);
-      fetch(url, { signal: asking.signal, credentials: "same-origin" }).then(function (answer) {
+      var request = ask(text);
+      request[1].signal = asking.signal;
+      request[1].credentials = "same-origin";
+      fetch(request[0], request[1]).then(function (answer) {
         return answer.ok ? answer.text() : Promise.reject(answer.status);
       }).then(function (page) {
-        var found = new DOMParser().parseFromString(page, "text/html").getElementById("results");
+        var found = new DOMParser().parseFromString(page, "text/html").getElementById(id);
         if (text !== shown || !found) { return; }
-        results.textContent = "";
-        while (found.firstChild) { results.appendChild(document.adoptNode(found.firstChild)); }
+        place.textContent = "";
+        while (found.firstChild) { place.appendChild(document.adoptNode(found.firstChild)); }
         say(found.dataset.said);
-        if (results.dataset.said !== undefined) { history.replaceState(null, "", url); }
+        if (place.dataset.said !== undefined && !request[1].method) { history.replaceState(null, "", request[0]); }
       }).catch(function () {
         /* Given up for the next letter, or no answer: the button still asks. */
         if (text === shown) { shown = null; }
@@ -341,6 +344,16 @@
     box.addEventListener("input", function (event) { if (!event.isComposing) { later(); } });
     box.addEventListener("compositionstart", function () { clearTimeout(pause); });
     box.addEventListener("compositionend", later);
+  }
+
+  function found(text) {
+    return [document.getElementById("f-q").form.action + "?q=" + encodeURIComponent(text), {}];
+  }
+
+  function suggested() {
+    var body = new URLSearchParams(new FormData(document.getElementById("describe")));
+    body.set("action", "suggest");
+    return [document.getElementById("describe").action, { method: "POST", body: body }];
   }
 
   /* --- begin ------------------------------------------------------------ */
@@ -358,8 +371,9 @@
     all("details[data-fold]").forEach(function (details) { details.open = false; });
   }
   if (form) { enquiry(); }
-  if (document.getElementById("results") && window.fetch && window.AbortController) {
-    search(document.getElementById("f-q"));
+  if (window.fetch && window.AbortController) {
+    if (document.getElementById("results")) { follow(document.getElementById("f-q"), "results", found); }
+    if (document.getElementById("describe")) { follow(document.getElementById("f-message"), "suggestions", suggested); }
   }
   if (document.querySelector("[data-sent]")) { dropDraft(); }
 
