@@ -150,16 +150,30 @@ def send(lang: str) -> ResponseReturnValue:
         return _unavailable(lang)
 
 
-def _submit(lang: str) -> ResponseReturnValue:
+def _submit(lang: str, *, look: bool = False) -> ResponseReturnValue:
+    """Keep what was sent, or say what is wrong with it.
+
+    A form that is right costs one transaction: it is checked by what this process knows, and the
+    transaction that keeps it asks whether that still holds and whether the form came before. Only
+    where something is in the way, or with *look*, is the database looked at first.
+    """
     signer = parts().signer
     token = request.form.get("form_token", "")
     token_state = signer.read_form_token(token, now())
-    with db().reading() as session:
-        published = parts().published(session, now())
+    known = parts().last_published
+    look = look or known is None or token_state is not TokenState.VALID
+    with db().reading() as session:  # opened by its first question, if there is one
+        published = parts().published(session, now()) if look or known is None else known
         form = _form(lang, session, published, request.form)
-        problems = [] if form.validate() else form.problems()
+        if not form.validate() and not look:
+            look, published = True, parts().published(session, now())
+            if published is not known:
+                form = _form(lang, session, published, request.form)
+                form.validate()
+        problems = form.problems()
         if not problems:
             submission = form.submission(consent=_consent(form))
+        if look and not problems:
             # A used token is known before its age is judged: who presses twice, or comes back
             # a day later, is shown what the first press did.
             try:
@@ -175,23 +189,28 @@ def _submit(lang: str) -> ResponseReturnValue:
                 problems = [("", InvalidValue("form.expired").text(lang))]
         if problems:
             return _form_page(lang, session, published, form, problems, status=422)
+    enquiry: Enquiry | None = None
     try:
         with db().writing() as session:
-            enquiry = submit_enquiry(
-                session,
-                submission,
-                published=parts().published(session, now()),
-                settings=settings(),
-                signer=signer,
-                now=now(),
-                sender=sender(),
-                held="honeypot" if (form.leave_blank.data or "").strip() else "",
-            )
+            current = parts().published(session, now())
+            if look or current is published:
+                enquiry = submit_enquiry(
+                    session,
+                    submission,
+                    published=current,
+                    settings=settings(),
+                    signer=signer,
+                    now=now(),
+                    sender=sender(),
+                    held="honeypot" if (form.leave_blank.data or "").strip() else "",
+                )
     except AlreadySent:
-        # Sent twice at once with different words: read again, it is known by now.
-        return _submit(lang)
+        # With different words, perhaps at the same moment: looked at, it is known by now.
+        return _submit(lang, look=True)
     except RateLimited as limited:
         return _flooded(lang, form, limited)
+    if enquiry is None:  # what the form was checked by is out of date
+        return _submit(lang, look=True)
     parts().doorbell.ring()
     return _to_status(enquiry)
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from directory.adapters.db import deliveries, enquiries
-from directory.adapters.queries import enquiry_by_ref
+from directory.adapters.queries import enquiry_by_ref, topic_by_code
 from directory.domain.enquiry import EnquiryStatus
 from directory.parts import Parts
 from directory.supervisor import transport_of
@@ -203,6 +203,38 @@ def test_pressing_send_again_a_day_later_shows_what_the_first_press_did(office, 
 
     assert (again.status_code, again.location) == (303, first.location)
     assert stored(office) == 1
+
+
+def test_a_form_that_is_right_costs_one_transaction(office):
+    client = client_of(office)
+    fields = shown_form(client) | TYPED
+    begun: list[bool] = []
+
+    def note(connection: sa.Connection) -> None:
+        begun.append(bool(connection.get_execution_options().get("reading")))
+
+    sa.event.listen(office.db.engine, "begin", note)
+    try:
+        assert client.post("/en/enquiries", data=fields).status_code == 303
+    finally:
+        sa.event.remove(office.db.engine, "begin", note)
+
+    assert begun == [False]
+
+
+def test_a_topic_that_went_while_the_form_was_written_is_refused_and_a_new_one_is_taken(office):
+    client = client_of(office)
+    fields = shown_form(client) | TYPED
+    with office.db.writing() as session:  # as another process does it
+        topic_by_code(session, "permits").code = "passes"
+
+    gone = client.post("/en/enquiries", data=fields)
+    assert (gone.status_code, stored(office)) == (422, 0)
+    assert Page(gone).one("#f-topic-error")
+
+    with office.db.writing() as session:
+        topic_by_code(session, "passes").code = "permits"
+    assert client.post("/en/enquiries", data=fields).status_code == 303
 
 
 def test_two_people_who_write_the_same_words_are_two_enquiries(office):
