@@ -15,6 +15,7 @@ from directory.adapters import limits, outbox
 from directory.adapters.db import (
     Database,
     allowances,
+    decisions,
     deliveries,
     departments,
     enquiries,
@@ -33,6 +34,8 @@ from directory.adapters.queries import (
     enquiry_rows,
     is_mailbox_of_ours,
     load_published,
+    moves_of_rules,
+    moves_of_topics,
     parents_of,
     published_key,
     queue,
@@ -108,6 +111,8 @@ def look_at(session: Session) -> dict[str, Callable[[], Any]]:
         "department": lambda: department_by_slug(session, "parking"),
         "what decides": lambda: published_key(session, MONDAY_NOON),
         "last event": lambda: record(session, "enquiry:X", "told", now=MONDAY_NOON),
+        "moves of rules": lambda: moves_of_rules(session, ["r1", "r2"], since=hour),
+        "moves of topics": lambda: moves_of_topics(session, since=hour),
     }
 
 
@@ -129,6 +134,11 @@ def crowded(office: Parts) -> Parts:
         session.execute(
             sa.insert(enquiries),
             [base | {"id": n, "ref": f"R{n:07}", "form_token": f"t{n}"} for n in ids],
+        )
+        decision = dict(session.execute(sa.select(decisions)).one()._mapping)
+        session.execute(
+            sa.insert(decisions),
+            [decision | {"id": n, "enquiry_id": n, "rule_id": f"r{n}"} for n in ids],
         )
         mail = dict(session.execute(sa.select(deliveries).limit(1)).one()._mapping)
         session.execute(
