@@ -452,26 +452,29 @@ class RuleSet:
         waivers: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
         """The rules of a rule file, in order. Raises RuleInvalid; needs a last rule for all."""
-        rules = tuple(RoutingRule.read(value) for value in values)
-        seen: set[str] = set()
-        for position, rule in enumerate(rules, 1):
-            if rule.id in seen:
-                raise RuleInvalid(f"rule “{rule.id}” stands twice")
-            seen.add(rule.id)
-            if rule.when is None and position < len(rules):
-                raise RuleInvalid(f"rule “{rule.id}” has no condition but is not the last")
-        if not rules or rules[-1].when is not None:
-            raise RuleInvalid("there must be a last rule that catches everything")
-        kept = tuple(Example.read(value) for value in examples)
-        waived = tuple(Waiver.read(value) for value in waivers)
+        return cls(
+            version,
+            tuple(RoutingRule.read(value) for value in values),
+            tuple(Example.read(value) for value in examples),
+            tuple(Waiver.read(value) for value in waivers),
+        ).checked()
+
+    def checked(self) -> Self:
+        """These rules, if they can be a version. Raises RuleInvalid."""
         for what, names in (
-            ("example", [example.name for example in kept]),
-            ("waiver", [waiver.name for waiver in waived]),
+            ("rule", [rule.id for rule in self.rules]),
+            ("example", [example.name for example in self.examples]),
+            ("waiver", [waiver.name for waiver in self.waivers]),
         ):
             [(name, count)] = Counter(names).most_common(1) or [("", 0)]
             if count > 1:
                 raise RuleInvalid(f"{what} “{name}” stands twice")
-        return cls(version, rules, kept, waived)
+        for rule in self.rules[:-1]:
+            if rule.when is None:
+                raise RuleInvalid(f"rule “{rule.id}” has no condition but is not the last")
+        if not self.rules or self.rules[-1].when is not None:
+            raise RuleInvalid("there must be a last rule that catches everything")
+        return self
 
     def write(self) -> list[dict[str, Any]]:
         """The rules as a rule file has them."""
