@@ -351,9 +351,11 @@
   }
 
   function suggested() {
-    var body = new URLSearchParams(new FormData(document.getElementById("describe")));
+    var box = document.getElementById("describe");
+    var body = new URLSearchParams(new FormData(box));
     body.set("action", "suggest");
-    return [document.getElementById("describe").action, { method: "POST", body: body }];
+    /* Not box.action: that is the button of this name. */
+    return [box.getAttribute("action"), { method: "POST", body: body }];
   }
 
   /* --- begin ------------------------------------------------------------ */
