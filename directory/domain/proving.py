@@ -128,6 +128,10 @@ class Prover:
                 found &= self._asking(place) & ~self._combined("beyond", place, mask)
         return found
 
+    def having(self, place: int, upto: int) -> int:
+        """Of the first *upto* boxes those that need the word *place*."""
+        return self._allowing(place, 1) & (1 << upto) - 1
+
     def needs_word(self, box: Box) -> bool:
         """Whether nothing is in *box* without some word."""
         return any(m == PRESENT for place, m in box.items() if place >= self.space.words_from)

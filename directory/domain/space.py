@@ -58,7 +58,8 @@ class Space:
     """The attributes of enquiries that *conditions* tell apart, and the boxes conditions are.
 
     ``values[attribute]`` are its values, those that make the plainest example first. Attributes
-    from ``words_from`` on are words and other things that are true or not.
+    from ``words_from`` on are words and other things that are true or not. ``at`` is the instant
+    everything is judged at where no rule asks for opening hours.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Space:
         countries: Collection[str],
         text_languages: Sequence[str],
     ) -> None:
+        self.at = at
         self.names: list[Any] = []
         self.values: list[tuple[Any, ...]] = []
         self.full: list[int] = []
@@ -168,10 +170,13 @@ class Space:
         """One value for each way in which *leaves* see *facts*, the first of each."""
         distinct = list({_written(leaf): leaf for leaf in leaves}.values())
         seen: dict[int, Any] = {}
+        views: dict[Any, int] = {}
         for value, known in facts.items():
-            view = sum(leaf.holds(known, routes) << n for n, leaf in enumerate(distinct))
-            seen.setdefault(view, value)
+            views[value] = sum(leaf.holds(known, routes) << n for n, leaf in enumerate(distinct))
+            seen.setdefault(views[value], value)
         self._add(name, list(seen.values()))
+        # Also those that were taken together with another.
+        self._bit[name] = {value: self._bit[name][seen[view]] for value, view in views.items()}
         for n, leaf in enumerate(distinct):
             self._told_apart[_written(leaf)] = sum(
                 1 << place for place, view in enumerate(seen) if view >> n & 1
@@ -238,13 +243,24 @@ class Space:
         mask = box.get(place, self.full[place])
         return [value for n, value in enumerate(self.values[place]) if mask >> n & 1]
 
-    def words(self, box: Box) -> list[str]:
-        """The words that every text of *box* has."""
-        return [
-            self.names[place][1]
+    def admits(self, box: Box, name: Any, value: Any) -> bool:
+        """Whether *box* lets *value* be the *name*; of what no rule asks for it does."""
+        place = self._place.get(name)
+        if place is None:
+            return True
+        return bool(box.get(place, self.full[place]) & self._bit[name].get(value, 0))
+
+    def words(self, box: Box, *, apart: bool = False) -> list[str]:
+        """The words that every text of *box* has; *apart*, without those that others contain."""
+        found = [
+            place
             for place, mask in box.items()
             if place >= self.words_from and mask == PRESENT and self.names[place][0] == "word"
         ]
+        if apart:
+            inner = {other for place in found for other in self.contains.get(place, ())}
+            found = [place for place in found if place not in inner]
+        return [self.names[place][1] for place in found]
 
     def closed(self, box: Box) -> Box | None:
         """*box* with what its words bring with them; None where nothing can be in it."""
