@@ -54,8 +54,8 @@ def enquiry_show(talk: Talk, ref: str) -> None:
     from directory.adapters.queries import decisions_of, deliveries_of, enquiry_by_ref, events_of
     from directory.domain.contacts import Department
     from directory.domain.values import Reference
-    from directory.services.enquiries import status_url
     from directory.services.history import about
+    from directory.services.post import status_url
 
     with talk.parts.db.reading() as session:
         found = enquiry_by_ref(session, Reference.parse(ref).symbols)

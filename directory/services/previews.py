@@ -21,8 +21,8 @@ from directory.domain.trust import Challenge
 from directory.domain.values import EmailAddress, Reference
 from directory.parts import Parts
 from directory.services.contacts import answer_by
-from directory.services.enquiries import Post
 from directory.services.letters import Letters
+from directory.services.post import Post
 
 _SAMPLE_REF = "7K4M2QXD"
 _SAMPLE = {

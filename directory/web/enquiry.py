@@ -48,9 +48,9 @@ from directory.services.enquiries import (
     AlreadySent,
     mask,
     sent_before,
-    status_url,
     submit_enquiry,
 )
+from directory.services.post import status_url
 from directory.services.suggestions import suggest_topics
 from directory.web import errors, present
 from directory.web.context import (

@@ -27,10 +27,10 @@ from directory.services.enquiries import (
     AlreadySent,
     Sender,
     redeliver_to,
-    status_url,
     submit_enquiry,
 )
 from directory.services.history import about
+from directory.services.post import status_url
 from tests.builders import MONDAY_NOON, SetClock, a_submission, parts_for, submit
 
 HERE = Sender(address="a", network="n")

@@ -1,0 +1,186 @@
+"""The mail an enquiry causes: every input of each message, fixed when the delivery is made."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from directory.adapters.catalogue import gettext
+from directory.adapters.compose import AcknowledgementInputs, ChosenBy, Mailbox, RoutedInputs
+from directory.adapters.links import Signer
+from directory.adapters.queries import Published
+from directory.domain.contacts import PHONE_KINDS, Department, PointKind, Topic, localised
+from directory.domain.delivery import Delivery, DeliveryKind
+from directory.domain.enquiry import Decision, Enquiry
+from directory.domain.ids import new_id
+from directory.domain.numbers import PhoneNumber
+from directory.domain.values import EmailAddress, Reference
+from directory.services.contacts import language_of, place_in_zone
+from directory.settings import Settings
+
+
+class Post:
+    """Makes the deliveries of one enquiry: every input of each message, fixed here and now."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        signer: Signer,
+        published: Published,
+        enquiry: Enquiry,
+        topic: Topic | None,
+    ) -> None:
+        self._settings = settings
+        self._signer = signer
+        self._published = published
+        self._enquiry = enquiry
+        self._topic = topic
+        self._reference = Reference(enquiry.ref).display(settings.enquiry.reference_prefix)
+
+    def to_department(
+        self, department: Department, decision: Decision, *, position: int, now: datetime
+    ) -> Delivery:
+        """The routed mail: what the visitor wrote, to the mailbox that answers."""
+        enquiry, settings = self._enquiry, self._settings
+        language = language_of(department, settings)
+        chosen: ChosenBy = {"reason": decision.reason}  # type: ignore[typeddict-item]
+        if decision.reason == "rule":
+            chosen["id"] = decision.rule_id or ""
+            chosen["position"] = decision.rule or 0
+            chosen["name"] = localised(decision.rule_name, language)[0]
+            chosen["why"] = localised(decision.why, language)[0]
+        if enquiry.email:
+            reply_to: list[Mailbox] = [{"name": enquiry.name, "address": enquiry.email}]
+        else:
+            reply_to = self._desk_mailbox(language)
+        inputs: RoutedInputs = {
+            **self._common(department, language),
+            "reply_to": reply_to,
+            "from_style": settings.mail.from_style,
+            "department_slug": department.slug,
+            "topic_code": enquiry.topic,
+            "list_domain": settings.site.host,
+            "chosen_by": chosen,
+            "subject": enquiry.subject,
+            "message": enquiry.message,
+            "message_language": enquiry.language,
+            "name": enquiry.name,
+            "organisation": enquiry.organisation,
+            "reply_by": enquiry.reply_by.value,
+            "email": enquiry.email,
+            "phone": _number_to_ring(enquiry, language),
+            "reply_language": enquiry.reply_language,  # type: ignore[typeddict-item]
+            "received_at": enquiry.received_at.isoformat(),
+            "retention_days": settings.privacy.retention_days,
+        }
+        return self._delivery(
+            DeliveryKind.ROUTED,
+            decision.recipient,
+            language,
+            dict(inputs),
+            position=position,
+            now=now,
+            department=department,
+            contact_point_id=decision.contact_point_id,
+        )
+
+    def receipt(self, department: Department, *, position: int, now: datetime) -> Delivery:
+        """The acknowledgement to the visitor, without a word the visitor typed."""
+        enquiry = self._enquiry
+        language = enquiry.language if enquiry.reply_language == "any" else enquiry.reply_language
+        inputs: AcknowledgementInputs = {  # type: ignore[typeddict-item]
+            **self._common(department, language),
+            "reply_to": self._public_mailbox(department, language),
+            "department_phone": _phone(department, language),
+            "status_url": status_url(enquiry, settings=self._settings, signer=self._signer),
+        }
+        return self._delivery(
+            DeliveryKind.ACKNOWLEDGEMENT,
+            enquiry.email,
+            language,
+            dict(inputs),
+            position=position,
+            now=now,
+            department=department,
+        )
+
+    def _common(self, department: Department, language: str) -> Any:
+        settings, enquiry = self._settings, self._enquiry
+        return {
+            "service_name": localised(settings.site.name, language)[0],
+            "from_address": settings.mail.from_,
+            "reference": self._reference,
+            "topic_label": localised(enquiry.topic_label, language)[0],
+            "department_name": localised(department.name, language)[0],
+            "answer_by": enquiry.answer_by.isoformat() if enquiry.answer_by else None,
+            "timezone": department.timezone or settings.site.timezone,
+            "place": place_in_zone(department, settings, language),
+        }
+
+    def _delivery(
+        self,
+        kind: DeliveryKind,
+        recipient: str,
+        language: str,
+        inputs: dict[str, Any],
+        *,
+        position: int,
+        now: datetime,
+        department: Department,
+        contact_point_id: Any = None,
+    ) -> Delivery:
+        delivery_id = new_id(now)
+        return Delivery(
+            id=delivery_id,
+            enquiry_id=self._enquiry.id,
+            kind=kind,
+            position=position,
+            recipient=EmailAddress(recipient).ascii,
+            department_id=department.id,
+            contact_point_id=contact_point_id,
+            language=language,
+            message_id=f"<{self._enquiry.ref}.{position}@{self._settings.site.host}>",
+            envelope_sender=self._signer.envelope_sender(
+                kind, delivery_id, now, domain=self._settings.bounce_domain
+            ),
+            created_at=now,
+            due_at=now,
+            inputs=inputs,
+        )
+
+    def _public_mailbox(self, department: Department, language: str) -> list[Mailbox]:
+        for point in department.public_points(PointKind.EMAIL):
+            if point.live:
+                return [{"name": localised(department.name, language)[0], "address": point.value}]
+        return self._desk_mailbox(language)
+
+    def _desk_mailbox(self, language: str) -> list[Mailbox]:
+        desk = self._published.routes.targets[self._published.desk]
+        address = desk.mailbox or desk.last_mailbox or self._settings.mail.from_
+        return [{"name": localised(desk.name, language)[0], "address": address}]
+
+
+def status_url(enquiry: Enquiry, *, settings: Settings, signer: Signer) -> str:
+    """The visitor's page, whole."""
+    return f"{settings.site.base_url}/e/{signer.status_token(enquiry.ref, enquiry.link_version)}"
+
+
+def _number_to_ring(enquiry: Enquiry, language: str) -> str:
+    """The visitor's number as it is dialled; as typed, too, where its country was a guess."""
+    if not enquiry.phone:
+        return enquiry.phone_typed
+    number = PhoneNumber(enquiry.phone, enquiry.phone_extension).display(language)
+    if enquiry.country or enquiry.phone_typed.startswith(("+", "＋", "00")):
+        return number
+    return gettext(language, "%(number)s (typed %(typed)s)") % {
+        "number": number,
+        "typed": enquiry.phone_typed,
+    }
+
+
+def _phone(department: Department, language: str) -> str:
+    for point in department.public_points(*PHONE_KINDS - {PointKind.FAX}):
+        if point.kind is PointKind.SERVICE:
+            return point.value
+        return PhoneNumber(point.value, point.extension).display(language)
+    return ""
