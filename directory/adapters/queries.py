@@ -352,6 +352,11 @@ def current_rules(session: Session, now: datetime, *, desk: str = "") -> RuleSet
     return _rules(session, published_key(session, now)[0], desk)
 
 
+def newest_rules(session: Session, *, desk: str = "") -> RuleSet:
+    """The version published last, also where its time has not come yet."""
+    return _rules(session, session.scalar(sa.select(sa.func.max(rule_sets.c.version))) or 0, desk)
+
+
 def _rules(session: Session, version: int, desk: str) -> RuleSet:
     found = session.execute(
         sa.select(rule_sets.c.rules, rule_sets.c.examples, rule_sets.c.waivers).where(
