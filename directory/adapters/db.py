@@ -215,6 +215,10 @@ rule_drafts = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
 )
 
+# Conditions of partial indexes, word for word as a query must have them (see UNSETTLED).
+UNCOUNTED = sa.text("account = ''")
+FLAGGED = sa.text("attention <> ''")
+
 # Nothing deletes an enquiry, least of all the deletion of something it refers to: no cascade.
 enquiries = sa.Table(
     "enquiry",
@@ -254,7 +258,11 @@ enquiries = sa.Table(
     sa.Column("routed_at", Utc),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("link_version", sa.Integer, nullable=False),
+    # The account of the ledger it was last counted in; "" where the release before added it.
+    sa.Column("account", sa.String(16), nullable=False, server_default=""),
     sa.Index("ix_enquiry_department_id_status", "department_id", "status"),
+    sa.Index("ix_enquiry_uncounted", "id", sqlite_where=UNCOUNTED, postgresql_where=UNCOUNTED),
+    sa.Index("ix_enquiry_flagged", "received_at", sqlite_where=FLAGGED, postgresql_where=FLAGGED),
     sa.Index("ix_enquiry_status_received_at", "status", "received_at"),
     # Who wrote before.
     sa.Index("ix_enquiry_email", "email"),
@@ -363,6 +371,56 @@ allowances = sa.Table(
     sa.Column("at", Utc, nullable=False),
     sa.Index("ix_allowance_key_at", "key", "at"),
     sa.Index("ix_allowance_at", "at"),
+)
+
+# The ledger: how many enquiries each account holds ("received" holds all there ever were), and the
+# moves that are not yet added up there. A move is written in the transaction that causes it, one
+# row each, so that no two writers wait for the same row; "" as the source is an arrival.
+ledger_counts = sa.Table(
+    "ledger_count",
+    metadata,
+    sa.Column("account", sa.String(16), primary_key=True),
+    sa.Column("total", Id, nullable=False),
+)
+
+ledger_moves = sa.Table(
+    "ledger_move",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("target", sa.String(16), nullable=False),
+)
+
+# What is wrong with the service itself, one row a kind: since when (empty: no more), when it was
+# last seen to be so, and when a mail last said so.
+alarms = sa.Table(
+    "alarm",
+    metadata,
+    sa.Column("kind", sa.String(40), primary_key=True),
+    sa.Column("since", Utc),
+    sa.Column("seen_at", Utc),
+    sa.Column("mailed_at", Utc),
+    sa.Column("facts", Json, nullable=False),
+)
+
+# When a periodic duty was last done. Whoever does it holds its row until the end of the
+# transaction that does it, so that many may try and one does.
+duties = sa.Table(
+    "duty",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("at", Utc),
+    sa.Column("facts", Json, nullable=False),
+)
+
+# What an operator has switched, by being there: "mail.paused".
+switches = sa.Table(
+    "switch",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("by", sa.String(254), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 
 # What came in together and can be undone together. ``content`` is kept while an upload waits to

@@ -169,6 +169,8 @@ class Enquiry:
     routed_at: datetime | None = None
     version: int = 1
     link_version: int = 1
+    # Of the ledger: where it was counted last.
+    account: str = ""
     id: int = 0
 
     def accepted_by_department(self, at: datetime) -> bool:
