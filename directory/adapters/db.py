@@ -38,6 +38,7 @@ from directory.domain.contacts import (
 from directory.domain.delivery import Attempt, Delivery, DeliveryKind, DeliveryState, Outcome
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event, ReplyBy
 from directory.domain.errors import Conflict, Unavailable
+from directory.domain.incoming import Incoming, IncomingState
 from directory.domain.trust import Challenge, Proposal, ProposalSource, ProposalStatus
 
 # How long a writer waits for its turn before the visitor is told to try again, and how often it
@@ -256,6 +257,7 @@ enquiries = sa.Table(
     _uuid("department_id", sa.ForeignKey("department.id"), nullable=False),
     sa.Column("answer_by", Utc),
     sa.Column("routed_at", Utc),
+    sa.Column("first_answer_at", Utc),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("link_version", sa.Integer, nullable=False),
     # The account of the ledger it was last counted in; "" where the release before added it.
@@ -515,6 +517,50 @@ objections = sa.Table(
     sa.Column("how", sa.String(16), nullable=False),
 )
 
+# What came back by mail, its bytes as they came. Only what is still to be sorted is in the index
+# that is asked again and again.
+UNSORTED = sa.text("state = 'new'")
+
+incoming = sa.Table(
+    "incoming",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("received_at", Utc, nullable=False),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("envelope_from", sa.String(320)),
+    sa.Column("envelope_to", sa.String(320), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("size", Id, nullable=False),
+    sa.Column("content", sa.LargeBinary),
+    sa.Column("state", Word(IncomingState), nullable=False),
+    sa.Column("due_at", Utc, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(200), nullable=False),
+    sa.Column("enquiry_id", Id, sa.ForeignKey("enquiry.id"), index=True),
+    sa.Column("delivery_id", Id, sa.ForeignKey("delivery.id"), index=True),
+    sa.Column("sorted_at", Utc),
+    sa.Index("ix_incoming_state_received_at", "state", "received_at"),
+    sa.Index("ix_incoming_due_at", "due_at", sqlite_where=UNSORTED, postgresql_where=UNSORTED),
+)
+
+# Addresses of visitors that mail came back from: keyed hashes, for nobody needs to read them.
+bounced_addresses = sa.Table(
+    "bounced_address",
+    metadata,
+    sa.Column("key", sa.String(32), primary_key=True),
+    sa.Column("at", Utc, nullable=False),
+)
+
+# How far each mailbox that is polled was read.
+imap_positions = sa.Table(
+    "imap_position",
+    metadata,
+    sa.Column("mailbox", sa.String(300), primary_key=True),
+    sa.Column("validity", Id, nullable=False),
+    sa.Column("last_uid", Id, nullable=False),
+)
+
 registry = orm.registry(metadata=metadata)
 
 
@@ -546,6 +592,7 @@ def _map() -> None:
     registry.map_imperatively(Event, events)
     registry.map_imperatively(Proposal, proposals)
     registry.map_imperatively(Challenge, challenges)
+    registry.map_imperatively(Incoming, incoming)
 
 
 _map()

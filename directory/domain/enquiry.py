@@ -28,6 +28,9 @@ class EnquiryStatus(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+_OPEN = frozenset({EnquiryStatus.RECEIVED, EnquiryStatus.ROUTED, EnquiryStatus.TAKEN})
+
+
 class ReplyBy(StrEnum):
     EMAIL = "email"
     PHONE = "phone"
@@ -132,7 +135,8 @@ class Enquiry:
     ``ref`` holds the eight symbols of the reference without prefix. ``form_token`` is the
     idempotency key and ``body_hash`` tells the same body from another sent with it. ``version``
     rises with every change of state; ``link_version`` when its links are spent.
-    ``answer_by`` is the instant (UTC) an answer is due.
+    ``answer_by`` is the instant (UTC) an answer is due, ``first_answer_at`` when there first was
+    evidence of one.
     """
 
     ref: str
@@ -167,6 +171,7 @@ class Enquiry:
     department_id: UUID | None = None
     answer_by: datetime | None = None
     routed_at: datetime | None = None
+    first_answer_at: datetime | None = None
     version: int = 1
     link_version: int = 1
     # Of the ledger: where it was counted last.
@@ -179,6 +184,28 @@ class Enquiry:
             return False
         self.status = EnquiryStatus.ROUTED
         self.routed_at = at
+        self.version += 1
+        return True
+
+    def came_back(self) -> bool:
+        """The department's mail was accepted and then returned; True when that is news."""
+        if self.status is not EnquiryStatus.ROUTED:
+            return False
+        self.status, self.routed_at = EnquiryStatus.RECEIVED, None
+        self.version += 1
+        return True
+
+    def answered(self, at: datetime) -> bool:
+        """There is evidence of an answer at *at*; True when that is news.
+
+        One that is held, closed or withdrawn stays so: an answer seen later does not reopen it.
+        """
+        if self.first_answer_at is None:
+            self.first_answer_at = at
+            self.version += 1
+        if self.status not in _OPEN:
+            return False
+        self.status = EnquiryStatus.ANSWERED
         self.version += 1
         return True
 
