@@ -161,6 +161,26 @@ _PUBLISHED: Final[dict[str, Message]] = {
 
 # Ours: cases the published list has no words for. Same promise: a code keeps its meaning.
 _FURTHER: Final[dict[str, Message]] = {
+    "answer.required": Message("Answer this question", "请回答此问题"),
+    "answer.too_long": Message(
+        "Shorten this to {max} characters or fewer", "请缩短至 {max} 字以内"
+    ),
+    "question.unknown_key": Message(
+        "An extra question has no “{key}”: code, label, hint, choices and required are known",
+        "附加问题没有“{key}”这一项，可用：code、label、hint、choices、required",
+    ),
+    "question.code": Message(
+        "An extra question needs a code of small letters, digits and hyphens, like group-size",
+        "附加问题需要由小写字母、数字和连字符组成的代码，例如 group-size",
+    ),
+    "question.label": Message(
+        "An extra question needs its text per language (en, zh-Hans); required is true or false",
+        "附加问题须按语言（en、zh-Hans）填写文字，required 为 true 或 false",
+    ),
+    "question.choices": Message(
+        "Give 2 to {max} choices, each with its own value and a label per language",
+        "请提供 2 至 {max} 个选项，每项须有不重复的 value 和按语言填写的 label",
+    ),
     "field.unknown": Message("There is no such field", "没有这个字段"),
     "field.text": Message("This field takes text", "该字段应为文本"),
     "value.required": Message(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,15 +18,18 @@ from directory.adapters.links import Signer
 from directory.adapters.queries import (
     Published,
     decisions_of,
+    deliveries_of,
+    enquiry_by_ref,
     enquiry_by_token,
     is_mailbox_of_ours,
+    wrote_before,
 )
 from directory.domain.contacts import ContactPoint, Department, DepartmentStatus, Topic
 from directory.domain.delivery import Delivery
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Submission
 from directory.domain.errors import Conflict, RateLimited, Unavailable
 from directory.domain.ids import new_id
-from directory.domain.routing import Facts, decide
+from directory.domain.routing import Facts, Outcome, decide
 from directory.domain.values import EmailAddress, Reference
 from directory.services.contacts import answer_by
 from directory.services.history import about, record
@@ -41,6 +44,7 @@ NEVER_ANSWERED = frozenset(
 )
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+_PLAIN = Outcome()
 
 
 class AlreadySent(Conflict):
@@ -67,14 +71,40 @@ class Sender:
         return self.address, self.network
 
 
-def facts_of(submission: Submission) -> Facts:
-    """What routing may know of *submission*."""
+def facts_of(
+    submission: Submission, *, at: datetime | None = None, returning: bool | None = None
+) -> Facts:
+    """What routing may know of *submission*, sent *at* that instant.
+
+    *returning* is whether the visitor wrote before, None where nobody looked.
+    """
     return Facts(
         topic=submission.topic,
         department=submission.department,
         reply_language=submission.reply_language,
         country=submission.country,
         text=f"{submission.subject}\n{submission.message}",
+        at=at,
+        source=submission.source,
+        origin=submission.origin,
+        answers=submission.answers,
+        returning=returning,
+    )
+
+
+def facts_kept(enquiry: Enquiry, *, at: datetime, returning: bool | None = None) -> Facts:
+    """The same of an *enquiry* that was sent once, to be decided *at* that instant."""
+    return Facts(
+        topic=enquiry.topic,
+        department=enquiry.chosen_department,
+        reply_language=enquiry.reply_language,
+        country=enquiry.country,
+        text=f"{enquiry.subject}\n{enquiry.message}",
+        at=at,
+        source=enquiry.source,
+        origin=enquiry.origin,
+        answers=enquiry.answers,
+        returning=returning,
     )
 
 
@@ -94,6 +124,8 @@ def body_hash(submission: Submission) -> str:
         submission.reply_language,
         submission.consent,
     ]
+    if submission.answers:  # forms without a question hash as they did before there were any
+        told.append(submission.answers)
     return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -128,37 +160,45 @@ def submit_enquiry(
 
     Raises AlreadySent, and RateLimited when the sender's network has sent too many this hour.
     """
-    uses = _uses(session, submission, sender, signer, now)
+    uses = _uses(session, submission.email, sender, signer, now)
     if sender and _is_flood(sender, uses, settings.enquiry.refuse_per_hour):
         if earlier := sent_before(session, submission):
             return earlier
         raise _refusal(session, sender, uses, now)
 
     routes = published.routes_with(session, submission.department)
-    decision = decide(facts_of(submission), published.rules, routes)
+    returning = _returning(session, published, submission.email)
+    facts = facts_of(submission, at=now, returning=returning)
+    decision = decide(facts, published.rules, routes)
+    outcome = Outcome.from_json(decision.outcome) if decision.outcome else _PLAIN
     department = published.department_of(session, decision)
     topic = published.topic(submission.topic)
     enquiry = _begin(submission, topic, now)
     enquiry.department_id = department.id
-    enquiry.answer_by = answer_by(department, topic, settings=settings, received=now)
+    enquiry.answer_by = answer_by(
+        department, topic, settings=settings, received=now, days=outcome.target_days
+    )
+    enquiry.tags = list(outcome.tags)
+    if outcome.hold and not held:
+        held = f"held by rule {decision.rule_id}"
     if held:
         enquiry.status = EnquiryStatus.HELD
         enquiry.needs_attention(held)
     decision.id, decision.enquiry_id, decision.at = new_id(now), enquiry.id, now
-    post = Post(settings, signer, published, enquiry, topic)
-    outgoing: list[Delivery] = []
+    mail = _Mail()
     if not held:
-        if decision.recipient:
-            outgoing.append(post.to_department(department, decision, position=1, now=now))
-        else:
+        asked = outcome.acknowledge and _wants_receipt(
+            session, submission.email, topic, uses, settings, sender, signer
+        )
+        post = Post(settings, signer, published, enquiry, topic)
+        mail = _mail(post, published, department, decision, outcome, receipt=asked, now=now)
+        if not decision.recipient:
             enquiry.needs_attention("no_mailbox")
-        if _wants_receipt(session, submission, topic, uses, settings, sender, signer):
-            outgoing.append(post.receipt(department, position=2, now=now))
     if not store_once(session, enquiry):  # this form was sent before, or twice at once
         if earlier := sent_before(session, submission):
             return earlier
         raise Unavailable("reference taken")
-    store(session, decision, *outgoing)
+    store(session, decision, *mail.outgoing)
     record(
         session,
         about(enquiry),
@@ -169,14 +209,138 @@ def submit_enquiry(
             "department": department.slug,
             "rule_set": decision.rule_set,
             "reason": decision.reason,
+            **mail.copied,
         },
         first=True,
     )
     counted: tuple[str, ...] = sender.keys if sender else ()
-    if len(outgoing) > 1:
-        counted += (_receipt_key(signer, submission),)
+    if mail.receipt:
+        counted += (_receipt_key(signer, submission.email),)
     limits.use(session, counted, now=now)
     return enquiry
+
+
+def _returning(
+    session: Session, published: Published, email: EmailAddress | None, *, but: int = 0
+) -> bool | None:
+    """Whether *email* wrote before (the enquiry *but* aside); None where no rule asks."""
+    if email is None or not published.rules.asks_returning:
+        return None
+    return wrote_before(session, email, but=but)
+
+
+@dataclass(slots=True)
+class _Mail:
+    """What goes out for an enquiry. ``copied`` is what its history tells of copies."""
+
+    outgoing: list[Delivery] = field(default_factory=list)
+    receipt: bool = False
+    copied: dict[str, list[str]] = field(default_factory=dict)
+
+
+def _mail(
+    post: Post,
+    published: Published,
+    department: Department,
+    decision: Decision,
+    outcome: Outcome,
+    *,
+    receipt: bool,
+    now: datetime,
+) -> _Mail:
+    """The first mail of an enquiry: to who answers, to the visitor, to who only shall know."""
+    mail = _Mail(receipt=receipt)
+    if decision.recipient:
+        mail.outgoing.append(post.to_department(department, decision, position=1, now=now))
+    if receipt:
+        mail.outgoing.append(post.receipt(department, position=2, now=now))
+    if not outcome.copy:
+        return mail
+    mail.copied = {"copies": [], "not_copied": []}
+    reached = {EmailAddress(decision.recipient).key} if decision.recipient else set()
+    for position, to in enumerate(outcome.copy, 3):
+        found = published.mailbox_of(to)
+        key = EmailAddress(found[1].value).key if found else ""
+        if found is None or key in reached:
+            mail.copied["not_copied"].append(to)
+            continue
+        reached.add(key)
+        mail.copied["copies"].append(to)
+        mail.outgoing.append(post.copy(*found, department, decision, position=position, now=now))
+    return mail
+
+
+def release_enquiry(
+    session: Session,
+    ref: str,
+    *,
+    by: str,
+    reason: str = "",
+    published: Published,
+    settings: Settings,
+    signer: Signer,
+    now: datetime,
+) -> Enquiry:
+    """Send the held enquiry *ref* (eight symbols) as if it were new.
+
+    Decided again by the rules of now; one that would hold it counts as answered by *by*. The
+    visitor was told when to expect an answer, and that stands. Raises NotFound, and Conflict when
+    it is not held (any more).
+    """
+    enquiry = enquiry_by_ref(session, ref)
+    session.refresh(enquiry, with_for_update=True)
+    if enquiry.status is not EnquiryStatus.HELD:
+        raise Conflict(f"it is not held: {enquiry.status.value}")
+    email = EmailAddress(enquiry.email) if enquiry.email else None
+    uses = _uses(session, email, None, signer, now)
+    returning = _returning(session, published, email, but=enquiry.id)
+    facts = facts_kept(enquiry, at=now, returning=returning)
+    routes = published.routes_with(session, enquiry.chosen_department)
+    decision = decide(facts, published.rules, routes)
+    outcome = Outcome.from_json(decision.outcome)
+    department = published.department_of(session, decision)
+    topic = published.topic(enquiry.topic)
+    decision.id = id_after(decisions_of(session, enquiry), now)
+    decision.enquiry_id, decision.at, decision.by = enquiry.id, now, by
+    enquiry.status, enquiry.attention = EnquiryStatus.RECEIVED, ""
+    enquiry.department_id = department.id
+    enquiry.tags = list(outcome.tags)
+    enquiry.version += 1
+    if not decision.recipient:
+        enquiry.needs_attention("no_mailbox")
+    asked = outcome.acknowledge and _wants_receipt(
+        session, email, topic, uses, settings, None, signer
+    )
+    post = Post(settings, signer, published, enquiry, topic)
+    mail = _mail(post, published, department, decision, outcome, receipt=asked, now=now)
+    store(session, decision, *mail.outgoing)
+    if mail.receipt:
+        limits.use(session, (_receipt_key(signer, email),), now=now)
+    record(
+        session,
+        about(enquiry),
+        "released",
+        now=now,
+        by=by,
+        note=reason,
+        before={"status": EnquiryStatus.HELD.value},
+        after={
+            "status": enquiry.status.value,
+            "department": department.slug,
+            "rule_set": decision.rule_set,
+            "reason": decision.reason,
+            **mail.copied,
+        },
+    )
+    return enquiry
+
+
+def id_after(known: Sequence[Decision], now: datetime) -> int:
+    """An id for the next decision: later than the last, also after the clock went back.
+
+    The latest decision is the one in force.
+    """
+    return max(new_id(now), known[-1].id + 1)
 
 
 def _begin(submission: Submission, topic: Topic | None, now: datetime) -> Enquiry:
@@ -203,6 +367,8 @@ def _begin(submission: Submission, topic: Topic | None, now: datetime) -> Enquir
         reply_language=submission.reply_language,
         consent=submission.consent,
         source=submission.source,
+        origin=submission.origin,
+        answers=submission.answers,
         shown=submission.shown,
     )
 
@@ -212,15 +378,15 @@ def _begin(submission: Submission, topic: Topic | None, now: datetime) -> Enquir
 
 def _uses(
     session: Session,
-    submission: Submission,
+    email: EmailAddress | None,
     sender: Sender | None,
     signer: Signer,
     now: datetime,
 ) -> dict[str, int]:
     """How often the sender was here this hour, and the address got a receipt this day."""
     windows = dict.fromkeys(sender.keys, now - HOUR) if sender else {}
-    if submission.email is not None:
-        receipts = _receipt_key(signer, submission)
+    if email is not None:
+        receipts = _receipt_key(signer, email)
         limits.hold(session, receipts)
         windows[receipts] = now - DAY
     return limits.used(session, windows)
@@ -235,13 +401,13 @@ def _refusal(session: Session, sender: Sender, uses: dict[str, int], now: dateti
     return RateLimited(count=uses[sender.network], again_at=(first or now) + HOUR)
 
 
-def _receipt_key(signer: Signer, submission: Submission) -> str:
-    return signer.fingerprint("receipt", submission.email.key if submission.email else "")
+def _receipt_key(signer: Signer, email: EmailAddress | None) -> str:
+    return signer.fingerprint("receipt", email.key if email else "")
 
 
 def _wants_receipt(
     session: Session,
-    submission: Submission,
+    email: EmailAddress | None,
     topic: Topic | None,
     uses: dict[str, int],
     settings: Settings,
@@ -249,13 +415,12 @@ def _wants_receipt(
     signer: Signer,
 ) -> bool:
     """Whether an acknowledgement goes out: never more than P12 allows to an unverified address."""
-    email = submission.email
     if email is None or not settings.enquiry.ack or (topic and not topic.acknowledge):
         return False
     soft = settings.enquiry.rate_per_hour
     if soft and sender and any(uses.get(key, 0) >= soft for key in sender.keys):
         return False
-    if uses.get(_receipt_key(signer, submission), 0) >= RECEIPTS_A_DAY:
+    if uses.get(_receipt_key(signer, email), 0) >= RECEIPTS_A_DAY:
         return False
     if email.local.casefold() in NEVER_ANSWERED or email.is_no_reply:
         return False
@@ -282,6 +447,7 @@ def redeliver_to(
 
     *tried* are the addresses that already had their chance: each has one.
     """
+    had = {EmailAddress(address).key for address in tried}
     routes = published.routes
     department = session.get(Department, enquiry.department_id)
     if department is None:
@@ -303,11 +469,10 @@ def redeliver_to(
     if desk is not None and (mailbox := desk.mailbox):
         candidates.append((desk, mailbox.value, mailbox))
     for receiver, address, point in candidates:
-        if address in tried:
+        if EmailAddress(address).key in had:
             continue
         decision = Decision(
-            # Later than the last, also after the clock went back: the latest is the one in force.
-            id=max(new_id(now), decisions_of(session, enquiry)[-1].id + 1),
+            id=id_after(decisions_of(session, enquiry), now),
             enquiry_id=enquiry.id,
             at=now,
             by="system",
@@ -323,13 +488,17 @@ def redeliver_to(
             passed_over=[department.slug],
         )
         post = Post(settings, signer, published, enquiry, published.topic(enquiry.topic))
-        again = post.to_department(
-            receiver, decision, position=max(failed.position, len(tried) + 1) + 1, now=now
-        )
+        position = next_position(session, enquiry)
+        again = post.to_department(receiver, decision, position=position, now=now)
         session.add_all([decision, again])
         enquiry.department_id = receiver.id
         return again
     return None
+
+
+def next_position(session: Session, enquiry: Enquiry) -> int:
+    """The number of the next recipient, which makes its Message-ID: no number comes twice."""
+    return 1 + max((d.position for d in deliveries_of(session, enquiry)), default=0)
 
 
 def mask(email: str) -> str:

@@ -46,6 +46,7 @@ from directory.domain.contacts import (
     localised,
 )
 from directory.domain.errors import Conflict, DirectoryError, InvalidValue, NotFound
+from directory.domain.questions import Question
 from directory.domain.routing import RuleInvalid, RuleSet
 from directory.domain.values import Slug
 from directory.services.contacts import check_closing
@@ -646,6 +647,8 @@ class Plan:
                 raise CellInvalid(row.problem[0], row.problem[2])
             if not values.get("label") and (row.whole or topic is None):
                 raise CellInvalid("label", InvalidValue("topic.required"))
+            if values.get("question"):
+                values["question"] = _question(values["question"])
             if slug := values.get("department"):
                 self._find(slug)
             elif topic is None:
@@ -852,6 +855,13 @@ def _beside(row: Row, department: Department) -> dict[str, str | None]:
     if not department.public_points(PointKind.PHYSICAL, PointKind.POSTAL):
         cells |= {c: t for c, t in row.cells.items() if c.startswith("street_") or c == "country"}
     return cells
+
+
+def _question(value: Any) -> dict[str, Any]:
+    try:
+        return Question.read(value).write()
+    except InvalidValue as error:
+        raise CellInvalid("question", error) from error
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from directory.domain.contacts import (
 )
 from directory.domain.errors import InvalidValue, NotFound
 from directory.domain.hours import OpeningHours
+from directory.domain.questions import Question
 from directory.domain.values import (
     EmailAddress,
     LanguageTag,
@@ -168,6 +169,7 @@ def _topic(values: Mapping[str, Any], position: int, found: Mapping[str, Departm
         group=dict(values.get("group", {})),
         department_id=_named(found, values["department"]).id,
         reply_days=values.get("reply_days"),
+        question=Question.read(asked).write() if (asked := values.get("question")) else None,
         acknowledge=values.get("acknowledge", True),
         position=position,
     )
