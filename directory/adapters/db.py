@@ -7,11 +7,12 @@ action; ``Database.reading()`` sees one state and writes nothing.
 from __future__ import annotations
 
 import json
+import select
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import groupby
@@ -35,7 +36,14 @@ from directory.domain.contacts import (
     PointState,
     Topic,
 )
-from directory.domain.delivery import Attempt, Delivery, DeliveryKind, DeliveryState, Outcome
+from directory.domain.delivery import (
+    SETTLED,
+    Attempt,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Outcome,
+)
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event, ReplyBy
 from directory.domain.errors import Conflict, Unavailable
 from directory.domain.incoming import Incoming, IncomingState
@@ -620,6 +628,9 @@ def store(session: Session, *things: Any) -> None:
     for kind, alike in groupby(things, type):
         rows = _ROWS[kind]
         rows.write(session, [_row(thing, rows.names) for thing in alike])
+    for thing in things:
+        if type(thing) is Delivery:
+            note_delivery(session, thing)
 
 
 def store_once(session: Session, enquiry: Enquiry) -> bool:
@@ -633,6 +644,7 @@ def store_once(session: Session, enquiry: Enquiry) -> bool:
         return False
     orm.make_transient_to_detached(enquiry)
     session.add(enquiry)
+    _note_counted(session, enquiry.id)
     return True
 
 
@@ -694,6 +706,49 @@ def note_written(
     _raise_version(session)
 
 
+@sa.event.listens_for(Session, "before_flush")
+def _note_what_is_counted_differently(session: Session, *_: Any) -> None:
+    """Remember whose place in the ledger may have changed, wherever the change came from."""
+    for it in (*session.new, *session.dirty):
+        if isinstance(it, Enquiry):
+            attributes = sa.inspect(it, raiseerr=True).attrs
+            if any(attributes[name].history.has_changes() for name in _COUNTED_BY):
+                _note_counted(session, it.id)
+        elif isinstance(it, Delivery):
+            before = _before(it, "state")
+            # A claim, or another wait, changes nothing; what is new or settled may.
+            if (not before and it in session.new) or (
+                before and (before[0] in SETTLED) != (it.state in SETTLED)
+            ):
+                note_delivery(session, it)
+
+
+_COUNTED_BY = ("status", "attention", "test")
+
+
+def note_delivery(session: Session, delivery: Delivery) -> None:
+    """Say that *delivery* was written, new or settled, on the session's connection."""
+    if delivery.kind is DeliveryKind.ROUTED and delivery.enquiry_id is not None:
+        _note_counted(session, delivery.enquiry_id)
+
+
+def _note_counted(session: Session, enquiry_id: int) -> None:
+    session.info.setdefault("to_account", set()).add(enquiry_id)
+
+
+@sa.event.listens_for(Session, "before_commit")
+def _keep_the_ledger(session: Session) -> None:
+    """Write what moved in the ledger in the transaction that moved it."""
+    if session.in_nested_transaction():
+        return
+    session.flush()
+    if noted := session.info.pop("to_account", None):
+        # The books are kept in these tables, and so import them.
+        from directory.adapters import ledger
+
+        ledger.keep(session, noted)
+
+
 @sa.event.listens_for(Session, "do_orm_execute")
 def _note_rows_written_by_hand(state: orm.ORMExecuteState) -> None:
     """Rows written without their objects: which, only the writer knows, and says it."""
@@ -727,8 +782,8 @@ def _forget_what_did_not_happen(session: Session, undone: orm.SessionTransaction
     # was noted before as well as since. Both are done once more rather than not at all.
     session.info.pop("directory_changed", None)
     if not undone.nested:
-        session.info.pop("to_index", None)
-        session.info.pop("index_unknown", None)
+        for noted in ("to_index", "index_unknown", "to_account"):
+            session.info.pop(noted, None)
 
 
 class Database:
@@ -775,16 +830,35 @@ class Database:
             json_serializer=_dump_json,
             # An error that quotes a statement quotes no visitor.
             hide_parameters=True,
-            pool_pre_ping=True,
             # Nobody waits for a lock longer than a visitor waits for a page; readers neither, for
-            # a migration may hold a table for itself.
+            # a migration may hold a table for itself. And a commit must be on disk before anyone
+            # is told of it, whatever the server's default: said at once for the whole connection,
+            # it costs no transaction a question.
             connect_args={
                 "connect_timeout": 5,
-                "options": f"-c lock_timeout={int(self.write_wait_s * 1000)}",
+                "options": f"-c lock_timeout={int(self.write_wait_s * 1000)}"
+                " -c synchronous_commit=on",
             },
         )
-        sa.event.listen(engine, "begin", self._begin_postgresql)
+        sa.event.listen(engine, "checkout", self._look_at_postgresql)
+        sa.event.listen(engine, "rollback", _end_reading_postgresql)
         return engine
+
+    def _look_at_postgresql(self, connection: Any, *_: Any) -> None:
+        """Replace connections whose server is gone, before anything is done with one.
+
+        As the pool's own ping, at no price: a server that ends, or ends the connection, says so,
+        and what was said is waiting to be read. Only then is it asked.
+        """
+        import psycopg
+
+        heard = select.poll()
+        try:
+            heard.register(connection, select.POLLIN)
+            if heard.poll(0):
+                self.engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise sa.exc.InvalidatePoolError from error
 
     def _begin_sqlite(self, connection: Connection) -> None:
         # A transaction that reads and then writes fails at once ("database is locked", no
@@ -808,12 +882,6 @@ class Database:
                 time.sleep(_ASK_AGAIN_S)
         finally:
             driver.execute(f"PRAGMA busy_timeout = {int(self.write_wait_s * 1000)}")
-
-    def _begin_postgresql(self, connection: Connection) -> None:
-        if connection.get_execution_options().get("reading"):
-            return
-        # A commit must be on disk before anyone is told of it, whatever the server's default.
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -904,6 +972,24 @@ def _is_busy(error: sqlite3.OperationalError) -> bool:
         sqlite3.SQLITE_BUSY_SNAPSHOT,
         sqlite3.SQLITE_LOCKED,
     }
+
+
+def _end_reading_postgresql(connection: Connection) -> None:
+    """Commit what a reader is about to roll back, which is the same.
+
+    But psycopg forgets with every ROLLBACK which statements the server knows already, since it may
+    have undone what they were made for; each was then read and planned anew, again and again.
+    """
+    import psycopg
+    from psycopg.pq import TransactionStatus
+
+    if connection.invalidated or not connection.get_execution_options().get("reading"):
+        return
+    driver: Any = connection.connection.driver_connection
+    if driver.info.transaction_status is TransactionStatus.INTRANS:
+        # What is wrong with a connection, the rollback that follows finds and says as well.
+        with suppress(psycopg.Error):
+            driver.commit()
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

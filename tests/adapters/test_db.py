@@ -196,6 +196,18 @@ def test_a_full_disk_is_unavailable_and_reading_goes_on(sqlite_url):
     db.dispose()
 
 
+def test_looking_makes_postgresql_read_no_statement_anew(postgres_url):
+    db = Database(postgres_url)
+    for _ in range(10):
+        with db.reading() as session:
+            count(session)
+
+    with db.reading() as session:
+        known = session.scalars(sa.text("SELECT statement FROM pg_prepared_statements")).all()
+    assert any("count(*)" in statement for statement in known)
+    db.dispose()
+
+
 def test_a_connection_that_died_meanwhile_is_replaced(db):
     if db.is_sqlite:
         with db.reading() as session:
@@ -206,7 +218,7 @@ def test_a_connection_that_died_meanwhile_is_replaced(db):
             pid = session.scalar(sa.text("SELECT pg_backend_pid()"))
         other = Database(db.url.render_as_string(hide_password=False).replace("+psycopg", ""))
         with other.writing() as session:
-            session.execute(sa.text(f"SELECT pg_terminate_backend({pid})"))
+            session.execute(sa.text(f"SELECT pg_terminate_backend({pid}, 5000)"))
         other.dispose()
 
     with db.writing() as session:
