@@ -197,6 +197,11 @@ class InboundSettings(Section):
     imap: str = ""
     log_mailbox: str = ""
 
+    @property
+    def configured(self) -> bool:
+        """Whether what comes back reaches us in any way."""
+        return bool(self.lmtp or self.imap or self.log_mailbox)
+
 
 class AuthSettings(Section):
     second_factor: Literal["required", "optional"] = "required"
@@ -280,6 +285,16 @@ class Settings(Section):
         """The domain of envelope senders: as set, else that of the From address."""
         return self.mail.bounce_domain or self.mail.from_.rpartition("@")[2]
 
+    @property
+    def log_mailbox(self) -> str:
+        """Where copies of answers arrive: as set, else ``log@`` the domain of envelope senders."""
+        return self.inbound.log_mailbox or f"log@{self.bounce_domain}"
+
+    @property
+    def copies_answers(self) -> bool:
+        """Whether departments' answers are to be copied to us. Without [inbound] none would come."""
+        return self.mail.reply_mode == "copy" and self.inbound.configured
+
     def origin(self, key: str) -> str:
         """Where the value of *key* ("mail.url") comes from: "default", "file", "env", "flag"."""
         return self._origins.get(key, "default")
@@ -303,7 +318,7 @@ def _leaves(name: str, section: Section) -> Iterator[tuple[str, Any]]:
             yield from _leaves(path, value)
         elif isinstance(value, SecretStr):
             yield path, "•••" if value.get_secret_value() else ""
-        elif path in {"mail.url", "database.url"}:
+        elif path in {"mail.url", "database.url", "inbound.imap"}:
             yield path, mask_url(value)
         else:
             yield path, value

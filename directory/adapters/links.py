@@ -252,6 +252,34 @@ class Signer:
                 )
         raise LinkRefused("forged")
 
+    # Addresses that answers are copied to
+
+    def log_address(self, symbols: str, *, mailbox: str) -> str:
+        """The address a copy of the answer to one enquiry comes to: ``log+…@domain``.
+
+        *mailbox* is where such mail arrives, *symbols* are the eight of the reference. Signed, so
+        that nobody can mark as answered what they were not written to about; lower case, at most
+        64 octets before the @ for a *mailbox* of up to 33.
+        """
+        key_id, secret = self._secrets[0]
+        local, _, domain = mailbox.rpartition("@")
+        mac = _symbols(self._mac("log", secret, symbols.encode()), _BOUNCE_SYMBOLS)
+        return f"{local}+{symbols}.{key_id}{mac}@{domain}".lower()
+
+    def read_log_address(self, address: str, *, mailbox: str) -> str:
+        """The symbols of the enquiry that *address* was made for. Raises LinkRefused: "forged"."""
+        local, _, host = address.strip().lower().rpartition("@")
+        wanted, _, domain = mailbox.lower().rpartition("@")
+        marker, _, rest = local.rpartition("+")
+        symbols, _, signature = rest.upper().partition(".")
+        if not address.isascii() or (marker, host) != (wanted, domain) or len(symbols) != 8:
+            raise LinkRefused("forged")
+        for secret in self._candidates(signature[:1]):
+            mac = _symbols(self._mac("log", secret, symbols.encode()), _BOUNCE_SYMBOLS)
+            if hmac.compare_digest(mac.encode(), signature[1:].encode()):
+                return symbols
+        raise LinkRefused("forged")
+
     # Keys
 
     def _signed(self, purpose: str, key_id: str, body: bytes, mac: bytes) -> bool:

@@ -163,6 +163,12 @@ class Delivery:
         self.due_at = now
         self.reason = why[:REASON_LENGTH]
 
+    def bounced(self, now: datetime, why: str) -> None:
+        """It was accepted, and then returned by a machine farther on, which said *why*."""
+        self._settle(DeliveryState.FAILED)
+        self.due_at = now
+        self.reason = f"bounced: {why}"[:REASON_LENGTH]
+
     def retried(self, now: datetime) -> None:
         """Somebody pressed "Retry": due at once; the days allowed still count from the start.
 
