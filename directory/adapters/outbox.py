@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, undefer
 
-from directory.adapters.db import UNSETTLED, deliveries
+from directory.adapters.db import UNSETTLED, deliveries, note_delivery
 from directory.adapters.prepared import Prepared
 from directory.domain.delivery import Delivery, DeliveryState, farthest_due
 
@@ -181,6 +181,7 @@ def settle(session: Session, delivery: Delivery) -> None:
             "new_smtp_reply": delivery.smtp_reply,
         },
     )
+    note_delivery(session, delivery)
 
 
 def put_back(session: Session, ids: Iterable[int], *, owner: str, now: datetime) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from directory.adapters import limits
+from directory.adapters import ledger, limits
 from directory.adapters.db import store, store_once
 from directory.adapters.links import Signer
 from directory.adapters.queries import (
@@ -29,6 +29,7 @@ from directory.domain.delivery import Delivery
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Submission
 from directory.domain.errors import Conflict, RateLimited, Unavailable
 from directory.domain.ids import new_id
+from directory.domain.ledger import Account
 from directory.domain.routing import Facts, Outcome, decide
 from directory.domain.values import EmailAddress, Reference
 from directory.services.contacts import answer_by
@@ -150,13 +151,15 @@ def submit_enquiry(
     now: datetime,
     sender: Sender | None = None,
     held: str = "",
+    test: bool = False,
 ) -> Enquiry:
     """Keep a visitor's enquiry, decide who answers it, and queue the mail.
 
     All in the caller's transaction: enquiry, decision, deliveries and event exist together or
     not at all. Nothing is sent here, so a mail server that is down never costs anyone an
     enquiry. The same form sent again gives the same enquiry. *held*, the reason for suspecting
-    it, keeps it from being sent until a person has looked at it.
+    it, keeps it from being sent until a person has looked at it. A *test* goes the same way and is
+    counted nowhere.
 
     Raises AlreadySent, and RateLimited when the sender's network has sent too many this hour.
     """
@@ -179,6 +182,7 @@ def submit_enquiry(
         department, topic, settings=settings, received=now, days=outcome.target_days
     )
     enquiry.tags = list(outcome.tags)
+    enquiry.test = test
     if outcome.hold and not held:
         held = f"held by rule {decision.rule_id}"
     if held:
@@ -194,11 +198,13 @@ def submit_enquiry(
         mail = _mail(post, published, department, decision, outcome, receipt=asked, now=now)
         if not decision.recipient:
             enquiry.needs_attention("no_mailbox")
+    enquiry.account = _account(enquiry)
     if not store_once(session, enquiry):  # this form was sent before, or twice at once
         if earlier := sent_before(session, submission):
             return earlier
         raise Unavailable("reference taken")
     store(session, decision, *mail.outgoing)
+    ledger.opened(session, enquiry)
     record(
         session,
         about(enquiry),
@@ -371,6 +377,15 @@ def _begin(submission: Submission, topic: Topic | None, now: datetime) -> Enquir
         answers=submission.answers,
         shown=submission.shown,
     )
+
+
+def _account(enquiry: Enquiry) -> Account:
+    """Where a new one is counted: what is not held, nor without a mailbox, has mail under way."""
+    if enquiry.test:
+        return Account.TEST
+    if enquiry.status is EnquiryStatus.HELD:
+        return Account.HELD
+    return Account.ATTENTION if enquiry.attention else Account.RETRYING
 
 
 # Limits

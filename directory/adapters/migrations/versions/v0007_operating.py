@@ -14,12 +14,12 @@ depends_on = None
 Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# As directory/domain/ledger.py has it, frozen here as it was when these rows were first counted.
+# As directory/adapters/ledger.py has it, frozen here as it was when these rows were first counted.
 _ACCOUNT = """
     CASE
         WHEN test THEN 'test'
-        WHEN attention <> '' THEN 'attention'
         WHEN status = 'held' THEN 'held'
+        WHEN attention <> '' THEN 'attention'
         WHEN status = 'answered' THEN 'answered'
         WHEN status IN ('closed', 'withdrawn') THEN 'closed'
         WHEN EXISTS (
