@@ -251,6 +251,7 @@ class _Analysis:
                     return
             covering = self._prover.covering(boxes, upto) if boxes else []
             self._covered[place] = tuple(covering or ())
+            self._prover.leave_out(place)
         except Unsettled:
             self._unsettled.add(place)
 
@@ -338,16 +339,17 @@ class _Analysis:
 
     def _covered_rule(self, place: int, covering: Sequence[int]) -> RuleFinding:
         rule = self._rules[place]
-        earlier = {self._rules[other].id for other in covering}
 
         def shows(facts: Facts, decision: Decision) -> bool:
-            return decision.rule_id in earlier and self._matches(place, facts)
+            return 0 < (decision.rule or 0) <= place and self._matches(place, facts)
 
         def examples() -> Iterator[dict[str, Any]]:
-            for other in covering:
-                for both in self._both(other, place):
-                    left = self._left_of(both, self._prover.first[other])
-                    yield from self._examples(left)
+            shared = [(other, both) for other in covering for both in self._both(other, place)]
+            for other, both in shared:
+                yield from self._examples(self._left_of(both, self._prover.first[other]))
+            # Others before these may be just as much in the way.
+            for _, both in shared:
+                yield from self._examples(both)
 
         return self._finding(
             "rule.unreachable",
@@ -420,13 +422,10 @@ class _Analysis:
         """Rules some of whose enquiries an earlier rule decides otherwise."""
         outcomes: dict[str, int] = {}
         same: list[int] = []
-        alive = 0
-        for number, place in enumerate(self._prover.rule_of):
+        for place in self._prover.rule_of:
             rule = self._rules[place]
             told = json.dumps([rule.send_to, rule.outcome.to_json()], sort_keys=True)
             same.append(outcomes.setdefault(told, len(outcomes)))
-            if place in self._reached:
-                alive |= 1 << number
         of_outcome = [0] * len(outcomes)
         for number, outcome in enumerate(same):
             of_outcome[outcome] |= 1 << number
@@ -434,8 +433,7 @@ class _Analysis:
             first = self._prover.first[place]
             if first == self._prover.first[place + 1]:
                 continue
-            other = alive & ~of_outcome[same[first]]
-            if finding := self._overlap(place, other):
+            if finding := self._overlap(place, ~of_outcome[same[first]]):
                 yield finding
 
     def _overlap(self, place: int, other: int) -> RuleFinding | None:
@@ -829,10 +827,9 @@ class _Analysis:
                 if not sharing or (whole := self._space.closed(box)) is None:
                     continue
                 sharing &= self._prover.meeting(whole, upto)
-                rules = [other for other in self._rules_of(sharing) if other in self._reached]
-                if rules:
+                if sharing:
                     words[self._space.names[at][1]] = None
-                    found |= dict.fromkeys(rules)
+                    found |= self._rules_of(sharing)
         if not found:
             return None
         rule, earlier = self._rules[place], sorted(found)

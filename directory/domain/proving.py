@@ -36,7 +36,7 @@ class Prover:
         for several in rules:
             self.first.append(self.first[-1] + len(several))
         self._steps = STEPS_IN_ALL
-        self._all = (1 << len(self.boxes)) - 1
+        self._counting = (1 << len(self.boxes)) - 1
         where: dict[tuple[int, int], list[int]] = {}
         asked: dict[int, list[int]] = {}
         worded: list[int] = []
@@ -90,17 +90,22 @@ class Prover:
 
     # Questions
 
+    def leave_out(self, rule: int) -> None:
+        """Let *rule*, which decides nothing, count as covering nothing either."""
+        for number in range(self.first[rule], self.first[rule + 1]):
+            self._counting &= ~(1 << number)
+
     def meeting(self, box: Box, upto: int) -> int:
         """Of the first *upto* boxes those that have an enquiry in common with *box* (closed)."""
         apart = 0
         for place, mask in box.items():
             if place in self._asked:
                 apart |= self._asking(place) & ~self._combined("any", place, mask)
-        return (1 << upto) - 1 & ~apart
+        return (1 << upto) - 1 & self._counting & ~apart
 
     def around(self, box: Box, upto: int, *, words: bool = True) -> int:
         """Of the first *upto* boxes those that hold all of *box*; without *words*, words aside."""
-        found = (1 << upto) - 1
+        found = (1 << upto) - 1 & self._counting
         for place in self._asked:
             if place >= self.space.words_from:
                 continue
@@ -122,7 +127,7 @@ class Prover:
 
     def inside(self, box: Box, upto: int) -> int:
         """Of the first *upto* boxes those that lie within *box*, words aside."""
-        found = (1 << upto) - 1
+        found = (1 << upto) - 1 & self._counting
         for place, mask in box.items():
             if place < self.space.words_from:
                 found &= self._asking(place) & ~self._combined("beyond", place, mask)
@@ -130,7 +135,7 @@ class Prover:
 
     def having(self, place: int, upto: int) -> int:
         """Of the first *upto* boxes those that need the word *place*."""
-        return self._allowing(place, 1) & (1 << upto) - 1
+        return self._allowing(place, 1) & (1 << upto) - 1 & self._counting
 
     def needs_word(self, box: Box) -> bool:
         """Whether nothing is in *box* without some word."""

@@ -13,6 +13,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from directory.domain.conditions import (
     AllOf,
@@ -142,14 +143,10 @@ class Space:
         wanted = dict.fromkeys(value for leaf in pages for value in leaf.values)
         paths = [value for value in wanted if value.startswith("/")]
         urls = [value for value in wanted if not value.startswith("/")]
-        # A page on a named site may lie below a named path as well.
-        sources = [
-            "",
-            "/",
-            *paths,
-            *urls,
-            *(url.rstrip("/") + path for url in urls for path in paths),
-        ]
+        # A page of a named site may lie below a named path as well.
+        named = {f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, urls)}
+        below = [site + path for site in sorted(named) for path in paths]
+        sources = ["", "/", *paths, *urls, *below]
         origins = dict.fromkeys(value for leaf in sites for value in leaf.values)
         facts = {
             (source, origin): Facts(source=source, origin=origin)
@@ -160,7 +157,7 @@ class Space:
         }
         if urls:
             elsewhere = "https://elsewhere.example"
-            for url in urls:
+            for url in (*urls, *below):
                 facts[url, elsewhere] = Facts(source=url, origin=elsewhere)
         self._tell_apart("page", facts, [*pages, *sites], routes)
 

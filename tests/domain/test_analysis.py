@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import chain, combinations, product
 from typing import Any
 
@@ -34,7 +34,7 @@ from directory.domain.conditions import (
 )
 from directory.domain.hours import OpeningHours
 from directory.domain.routing import Copy, RoutingRule, RuleSet, decide, facts_from
-from directory.domain.space import Space, opening_states
+from directory.domain.space import opening_states
 from directory.domain.specimens import OPENINGS
 from tests.builders import MONDAY_NOON, a_rule, a_target, routes, rules
 
@@ -554,3 +554,277 @@ def test_what_cannot_be_settled_in_time_is_said_and_not_passed_over():
     assert found["visits"].severity is Severity.INFO
     assert "could not be found out" in found["visits"].text["en"]
     assert found["parking"].severity is Severity.INFO
+
+
+# A thousand rule sets, each held against every enquiry there is
+
+ORIGINS = ("https://a.example", "https://b.example")
+WORDS = ("visa", "visa application", "gate", "签证", "签证申请")
+TEXTS = {
+    language: " ".join([opening] * 12)
+    for language, opening in (
+        ("en", OPENINGS["en"][0]),
+        ("zh-Hans", OPENINGS["zh-Hans"][0]),
+        ("zh-Hant", OPENINGS["zh-Hant"][0]),
+        ("ru", OPENINGS["ru"][0]),
+    )
+}
+# What the rules of one set ask for: few kinds each, so that every enquiry can be tried.
+KINDS = (
+    ("topic", "department", "reply", "country"),
+    ("topic", "reply", "open"),
+    ("topic", "words"),
+    ("reply", "words"),
+    ("words", "language"),
+    ("department", "country", "more"),
+    ("country", "open", "more"),
+    ("topic", "page"),
+    ("page", "reply"),
+)
+OFFICE = OpeningHours.parse("Mo-Fr 09:00-17:00", "Asia/Shanghai")
+COUNTER = OpeningHours.parse("We-Sa 12:00-20:00", "Asia/Shanghai")
+HOURS = [MONDAY_NOON + timedelta(hours=n) for n in range(7 * 24)]
+
+
+@dataclass
+class Small:
+    """A small rule set in a small directory, and every enquiry that its rules tell apart."""
+
+    published: RuleSet
+    known: Routes
+    enquiries: list[tuple[Facts, tuple[Any, ...]]]
+
+    def matching(self) -> Iterator[tuple[Facts, list[int]]]:
+        """Each enquiry with the places of the rules that match it."""
+        places: dict[tuple[Any, ...], list[int]] = {}
+        for asked, seen in self.enquiries:
+            if seen not in places:
+                places[seen] = [
+                    place
+                    for place, rule in enumerate(self.published.ordinary)
+                    if rule.when.holds(asked, self.known)
+                ]
+            yield asked, places[seen]
+
+
+def a_small_set(seed: int) -> Small:
+    chance = random.Random(seed)
+    known = a_small_directory(chance)
+    kinds = chance.choice(KINDS)
+    made = [
+        RoutingRule(
+            id=f"r{n}",
+            name={"en": f"Rule {n}", "zh-Hans": f"规则{n}"},
+            when=a_condition(chance, kinds, 3),
+            send_to=chance.choice(["media", "parking", "visits"]),
+        )
+        for n in range(chance.randint(1, 6))
+    ]
+    published = rules(*made)
+    return Small(published, known, list(every_enquiry(kinds)))
+
+
+def a_small_directory(chance: random.Random) -> Routes:
+    def one(slug: str) -> Any:
+        state = chance.choice(["verified"] * 4 + ["unverified", "silent"])
+        return a_target(
+            slug,
+            verified=state != "unverified",
+            hours={"media": OFFICE, "parking": COUNTER}.get(slug),
+            deputy=chance.choice(["", "", "media", "parking", "visits", "desk"]),
+            **({"mailbox": "", "last_mailbox": f"{slug}@x.example"} if state == "silent" else {}),
+        )
+
+    return routes(
+        *(one(slug) for slug in ("media", "parking", "visits", "desk")),
+        topics={"press": "media", "permits": chance.choice(["parking", "", "desk"])},
+    )
+
+
+def a_condition(chance: random.Random, kinds: Sequence[str], depth: int) -> Condition:
+    if depth and chance.random() < 0.5:
+        parts = tuple(a_condition(chance, kinds, depth - 1) for _ in range(chance.randint(1, 3)))
+        return chance.choice([AllOf(parts), AnyOf(parts), Not(parts[0])])
+
+    def some(*values: str) -> tuple[str, ...]:
+        return tuple(chance.sample(values, chance.randint(1, len(values) - 1)))
+
+    match chance.choice(kinds):
+        case "topic":
+            return TopicIs(some("press", "permits", "unheard-of"))
+        case "department":
+            return DepartmentIs(some("media", "parking", "gone"))
+        case "reply":
+            return ReplyLanguageIs(some("en", "zh-Hans", "any"))
+        case "country":
+            return CountryIs(some("CN", "GB", "FR"))
+        case "words":
+            return Mentions(some(*WORDS), every=chance.random() < 0.3)
+        case "language":
+            return TextLanguageIs(some("en", "zh-Hans", "zh"))
+        case "open":
+            return IsOpen(chance.choice(["media", "parking"]))
+        case "page":
+            if chance.random() < 0.5:
+                return FromSite(some(*ORIGINS, "https://c.example"))
+            return FromPage(some("/visit", "/visit/map", f"{ORIGINS[0]}/visit"))
+        case _:
+            if chance.random() < 0.5:
+                return IsReturning(chance.random() < 0.5)
+            return Answers((("abroad", some("yes", "no", "soon")),))
+
+
+def every_enquiry(kinds: Sequence[str]) -> Iterator[tuple[Facts, tuple[Any, ...]]]:
+    """One enquiry for every way in which rules on *kinds* can see one, and what they see of it."""
+    choices: dict[str, Sequence[Any]] = {
+        "topic": ["press", "permits", ""],
+        "department": ["", "media", "parking", "visits", "desk"],
+    }
+    if "reply" in kinds:
+        choices["reply_language"] = ["en", "zh-Hans", "any"]
+    if "country" in kinds:
+        choices["country"] = ["", *COUNTRIES]
+    if "words" in kinds:
+        subsets = chain.from_iterable(combinations(WORDS, n) for n in range(len(WORDS) + 1))
+        said = [" / ".join(words) for words in subsets]
+        spoken = TEXTS.values() if "language" in kinds else [""]
+        choices["text"] = [f"{text} {words}" for text in spoken for words in said]
+    if "open" in kinds:
+        states = {(OFFICE.open_at(at), COUNTER.open_at(at)): at for at in HOURS}
+        choices["at"] = list(states.values())
+    if "page" in kinds:
+        paths = ["/", "/visit", "/visit/map"]
+        choices["page"] = [
+            (source, origin)
+            for source in ["", *paths, *(site + path for site in ORIGINS for path in paths)]
+            for origin in ("", *ORIGINS, "https://c.example", "https://d.example")
+            if origin or not source.startswith("https")
+        ]
+    if "more" in kinds:
+        choices["returning"] = [False, True]
+        choices["answers"] = [{}, *({"abroad": value} for value in ("yes", "no", "soon"))]
+    unseen = {"topic", "department"} - {*kinds}
+    for numbers in product(*(range(len(values)) for values in choices.values())):
+        fields = {name: choices[name][n] for name, n in zip(choices, numbers, strict=True)}
+        seen = tuple(0 if name in unseen else n for name, n in zip(choices, numbers, strict=True))
+        source, origin = fields.pop("page", ("", ""))
+        yield Facts(**{"at": MONDAY_NOON, "source": source, "origin": origin, **fields}), seen
+
+
+SEEDS = range(0, 1_000, 50)
+
+
+@pytest.mark.parametrize("first", SEEDS)
+def test_a_thousand_small_sets_agree_with_trying_every_enquiry(first):
+    for seed in range(first, first + 50):
+        small = a_small_set(seed)
+        report = analyse(small.published, small.known, at=MONDAY_NOON, countries=COUNTRIES)
+        matching = list(small.matching())
+        agree_on_reach(small, report, matching)
+        agree_on_overlaps(small, report, matching)
+        agree_on_arrival(small, report, matching)
+
+
+def agree_on_reach(small: Small, report: Report, matching: list[tuple[Facts, list[int]]]) -> None:
+    ids = [rule.id for rule in small.published.ordinary]
+    alive = {ids[places[0]] for _, places in matching if places}
+    found = {it.rule: it for it in report.findings if it.code == "rule.unreachable"}
+    assert found.keys() == set(ids) - alive
+    for id, finding in found.items():
+        assert finding.severity is Severity.ERROR and finding.example
+        place = ids.index(id)
+        covered = [set(places) for _, places in matching if place in places]
+        by = {ids.index(other) for other in finding.covered_by}
+        assert all(other < place for other in by)
+        assert all(places & by for places in covered)
+        assert bool(by) is bool(covered)
+        for spared in by:
+            assert not all(places & (by - {spared}) for places in covered)
+        shown = facts_from(finding.example)
+        decided_by = decide(shown, small.published, small.known).rule
+        if by:
+            assert small.published.rules[place].when.holds(shown, small.known)
+            assert decided_by is not None and decided_by <= place
+        else:
+            assert decided_by != place + 1
+
+
+def agree_on_overlaps(
+    small: Small, report: Report, matching: list[tuple[Facts, list[int]]]
+) -> None:
+    made = small.published.ordinary
+    alive = {places[0] for _, places in matching if places}
+    differ: dict[int, set[int]] = {}
+    decided: set[int] = set()
+    for _, places in matching:
+        for place in places:
+            others = [n for n in places if n < place and made[n].send_to != made[place].send_to]
+            if place in alive:
+                differ.setdefault(place, set()).update(set(others) & alive)
+                if places[0] in others:
+                    decided.add(place)
+    wanted = {
+        made[place].id: [made[n].id for n in sorted(others)]
+        for place, others in differ.items()
+        if place in decided
+    }
+    found = {it.rule: it for it in report.findings if it.code == "rule.overlap"}
+    assert {id: list(it.covered_by) for id, it in found.items()} == wanted
+    for id, finding in found.items():
+        shown = facts_from(finding.example)
+        rule = next(rule for rule in made if rule.id == id)
+        assert rule.when.holds(shown, small.known)
+        first = decide(shown, small.published, small.known).rule_id
+        assert first in finding.covered_by
+
+
+def agree_on_arrival(small: Small, report: Report, matching: list[tuple[Facts, list[int]]]) -> None:
+    known = small.known
+    live = {t.mailbox for t in known.targets.values() if t.mailbox}
+    verified = {t.mailbox for t in known.targets.values() if t.verified}
+    kinds = {
+        (places[0] if places else (asked.topic, asked.department)): (asked, places)
+        for asked, places in matching
+    }
+    decisions = [
+        (asked, places, decide(asked, small.published, known)) for asked, places in kinds.values()
+    ]
+    reached = {decision.recipient for _, _, decision in decisions}
+    nowhere = [it for it in report.findings if it.code == "route.none"]
+
+    def recipients(severity: Severity) -> list[str]:
+        return [
+            decide(facts_from(it.example), small.published, known).recipient
+            for it in nowhere
+            if it.severity is severity
+        ]
+
+    assert sorted(recipients(Severity.WARNING)) == sorted(reached & live - verified)
+    assert bool(reached - live) is bool(set(recipients(Severity.ERROR)) - live)
+    # Topics that only the desk catches.
+    desk = known.targets["desk"].id
+    abandoned = set()
+    for asked, places, decision in decisions:
+        topic = known.topics.get(asked.topic)
+        at_desk = decision.department_id == desk and not places and not asked.department
+        if at_desk and topic and not leads_to_desk(topic.department, known):
+            abandoned.add(asked.topic)
+    told = {
+        it.example["topic"]
+        for it in nowhere
+        if it.severity is Severity.ERROR and it.rule is None and not it.example.get("department")
+    }
+    if desk_is_live := bool(known.targets["desk"].mailbox):
+        assert told == abandoned
+    assert abandoned <= told or not desk_is_live
+
+
+def leads_to_desk(slug: str, known: Routes) -> bool:
+    """Whether the desk stands in for a department by name, and not for want of anybody."""
+    asked: set[str] = set()
+    while slug and slug not in asked:
+        asked.add(slug)
+        if slug == "desk":
+            return True
+        slug = known.targets[slug].deputy
+    return False
