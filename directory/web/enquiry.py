@@ -40,7 +40,8 @@ from directory.domain.contacts import Department, DepartmentStatus, localised
 from directory.domain.delivery import DeliveryKind, DeliveryState
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy
 from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
-from directory.domain.routing import Facts, Routes, decide, may_change
+from directory.domain.questions import Question, answered, question_of
+from directory.domain.routing import Facts, Routes, decide, may_change, origin_of
 from directory.domain.text import message_text
 from directory.domain.values import Reference
 from directory.services.contacts import country_of, place_in_zone
@@ -355,6 +356,7 @@ def _form_page(
     page = render_template(
         "public/enquiry.html",
         form=form,
+        question=present.question(form.question, lang) if form.question else None,
         errors=problems,
         destination=heading.panel,
         topic_groups=present.topic_groups(published, lang, settings()),
@@ -420,6 +422,10 @@ def _facts(form: EnquiryForm) -> Facts:
         reply_language=form.reply_language.data or "any",
         country=(form.country.data or "").upper(),
         text=f"{form.subject.data or ''}\n{form.message.data or ''}",
+        at=now(),
+        source=form.source,
+        origin=origin_of(form.source),
+        answers=form.answers,
         complete=False,
     )
 
@@ -484,6 +490,7 @@ def _form(
         department_offered=department_offered,
         is_country=lambda code: code in phonenumbers.SUPPORTED_REGIONS,
         default_country=settings().site.default_country,
+        question=lambda code: _question(published, code),
         smtputf8=settings().mail.smtputf8,
         consent=consent,
     )
@@ -493,6 +500,11 @@ def _form(
         form.reply_language.data = lang
     form.ask_transfer(_transfer(session, published, form))
     return form
+
+
+def _question(published: Published, topic: str) -> Question | None:
+    found = published.topic(topic)
+    return question_of(found.question) if found else None
 
 
 def _unknown_choice(form: EnquiryForm) -> list[tuple[str, str]]:
@@ -608,7 +620,7 @@ def status(token: str) -> ResponseReturnValue:
         ring=ring,
         receipt=mask(enquiry.email) if own and mailed else None,
         steps=present.steps(enquiry, name, at, expected),
-        written=_written(enquiry, lang, at) if own else None,
+        written=_written(enquiry, _question(published, enquiry.topic), lang, at) if own else None,
         acts=[],
         erased_text="",
         page_url=settings().site.base_url + request.path,
@@ -650,9 +662,10 @@ def _moved_text(enquiry: Enquiry, department: Department, decision: Decision, la
     )
 
 
-def _written(enquiry: Enquiry, lang: str, at: Any) -> dict[str, Any]:
+def _written(enquiry: Enquiry, question: Question | None, lang: str, at: Any) -> dict[str, Any]:
     rows = [
         (_("Topic"), localised(enquiry.topic_label, lang)[0]),
+        *answered(question, enquiry.answers, lang),
         (_("Subject"), enquiry.subject),
         (_("Message"), enquiry.message),
         (_("Name"), enquiry.name),

@@ -13,6 +13,8 @@ from directory.domain import text
 from directory.domain.enquiry import ReplyBy, Submission
 from directory.domain.errors import InvalidValue
 from directory.domain.numbers import PhoneNumber
+from directory.domain.questions import Question
+from directory.domain.routing import origin_of
 from directory.domain.values import EmailAddress
 from directory.services.proposals import Report, read_correct, read_what
 
@@ -70,14 +72,17 @@ class DirectoryForm(Form):
 class EnquiryForm(DirectoryForm):
     """What a visitor fills in; the field names are those of the API.
 
-    *offers* answers whether a topic code and a department slug are offered now. *smtputf8* says
-    whether addresses with non-Latin local parts can be sent to. *consent* asks for
-    the box; whether that for a transfer abroad is asked for depends on where the enquiry goes, so
+    *offers* answers whether a topic code and a department slug are offered now. *question* finds
+    the extra question of a topic; where there is none the form has no ``answer``. *smtputf8* says
+    whether addresses with non-Latin local parts can be sent to. *consent* asks for the box; whether
+    that for a transfer abroad is asked for depends on where the enquiry goes, so
     :meth:`ask_transfer` says it.
     """
 
     topic = StringField(filters=[_without_nul])
     department = StringField(filters=[_without_nul])
+    answer = StringField()
+    answer_to = StringField(filters=[_without_nul])
     message = StringField()
     subject = StringField()
     name = StringField()
@@ -103,6 +108,7 @@ class EnquiryForm(DirectoryForm):
         department_offered: Callable[[str], bool],
         is_country: Callable[[str], bool],
         default_country: str,
+        question: Callable[[str], Question | None] = lambda topic: None,
         smtputf8: bool = False,
         consent: bool = False,
         **kwargs: Any,
@@ -116,6 +122,12 @@ class EnquiryForm(DirectoryForm):
         super().__init__(formdata, language=language, **kwargs)
         if not consent:
             del self.consent
+        self.question = question((self.topic.data or "").strip())
+        if self.question is None:
+            del self.answer
+        elif (self.answer_to.data or self.question.code) != self.question.code:
+            # The topic was changed: what was answered was another question.
+            self.answer.data = ""
 
     def ask_transfer(self, transfer: Mapping[str, object]) -> None:
         """Ask for agreement that *transfer*, what its sentence names, happens; {} for none."""
@@ -142,6 +154,10 @@ class EnquiryForm(DirectoryForm):
 
     def validate_subject(self, field: Field) -> None:
         self.read(field, text.subject_text)
+
+    def validate_answer(self, field: Field) -> None:
+        if self.question is not None:
+            self.read(field, self.question.answer)
 
     def validate_name(self, field: Field) -> None:
         self.read(field, text.person_name)
@@ -189,6 +205,17 @@ class EnquiryForm(DirectoryForm):
         if field.data != "yes":
             self.refuse(field, InvalidValue("consent_transfer.required", **self.transfer))
 
+    @property
+    def answers(self) -> dict[str, str]:
+        """The answer to the topic's extra question as it stands, by the question's code."""
+        answer = " ".join((self.answer.data or "").split()) if self.question else ""
+        return {self.question.code: answer} if self.question and answer else {}
+
+    @property
+    def source(self) -> str:
+        """The page the visitor came from."""
+        return (self.from_.data or "")[:LONGEST_SOURCE]
+
     def submission(self, *, consent: str) -> Submission:
         """What was sent, once validate() is True; *consent* names the texts agreed to."""
         values = self.values
@@ -212,7 +239,9 @@ class EnquiryForm(DirectoryForm):
             country=values["country"],
             reply_language=values["reply_language"],
             consent=consent,
-            source=(self.from_.data or "")[:LONGEST_SOURCE],
+            source=self.source,
+            origin=origin_of(self.source),
+            answers=self.answers,
             shown=(self.shown.data or "")[:80],
         )
 

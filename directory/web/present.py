@@ -28,6 +28,7 @@ from directory.domain.hours_words import (
     utc_offset,
     week_table,
 )
+from directory.domain.questions import Question
 from directory.domain.values import PhoneNumber, PostalAddress, ServiceNumber
 from directory.domain.when import format_day
 from directory.services.contacts import hours_of, place_in_zone, place_of, reply_days_of
@@ -390,6 +391,20 @@ def topics_by_code(
     """The topics offered, as ``topic_groups`` has them."""
     groups = topic_groups(published, language, settings)
     return {topic["code"]: topic for group in groups for topic in group["topics"]}
+
+
+def question(asked: Question, language: str) -> dict[str, Any]:
+    """A topic's extra question, as the form shows it."""
+    return {
+        "code": asked.code,
+        "label": words(asked.label, language),
+        "hint": words(asked.hint, language),
+        "required": asked.required,
+        "choices": [
+            (choice.value, (label := words(choice.label, language))["text"], label["lang"])
+            for choice in asked.choices
+        ],
+    }
 
 
 def destination(

@@ -709,3 +709,19 @@ def test_planting_is_another_way_to_the_same(parts: Parts) -> None:
     plan, _ = look(parts, source(path.read_bytes(), "sample.toml"))
 
     assert str(plan.tally) == "0 added, 0 changed, 17 same, 0 errors"
+
+
+def test_a_topic_s_question_is_imported_whole_or_refused_with_what_is_wrong_in_it(office):
+    good = 'question = {code = "cars", label = {en = "How many?"}}\n'
+    bad = 'question = {code = "cars", label = "How many?"}\n'
+    topic = '[[topics]]\ncode = "permits"\nlabel = {en = "Permits"}\ndepartment = "parking"\n'
+
+    take(office, source(topic + good, "seed.toml"))
+    plan, changes = look(office, source(topic + bad, "seed.toml"))
+
+    with office.db.reading() as session:
+        asked = topic_by_code(session, "permits").question
+    assert asked == {"code": "cars", "label": {"en": "How many?"}}
+    assert plan.tally.errors == 1
+    [problem] = [it for change in changes for it in change.problems]
+    assert (problem.column, problem.code) == ("question", "question.label")

@@ -19,6 +19,7 @@ from directory.adapters.queries import (
 )
 from directory.domain.contacts import Department, PointKind, PointState, Topic
 from directory.domain.errors import DirectoryError
+from directory.domain.questions import question_of
 from directory.domain.routing import Facts, decide
 from directory.services.seed import plant, seed_folder
 from tests.builders import MONDAY_NOON, parts_for, settings_for
@@ -80,6 +81,14 @@ def test_sample_mailboxes_are_verified_as_sample_and_due_again_later(session):
             assert point.due_at == MONDAY_NOON + timedelta(days=180)
 
 
+def test_a_topic_of_the_sample_asks_a_question(session):
+    plant_file(session, SAMPLE)
+
+    asked = question_of(topic_by_code(session, "visits").question)
+    assert asked is not None and not asked.required
+    assert asked.in_words("6-20", "zh-Hans") == "6 至 20 人"
+
+
 def test_every_topic_of_the_sample_leads_to_a_live_mailbox(db, tmp_path):
     parts = parts_for(tmp_path, db.url.render_as_string(hide_password=False))
     with parts.db.writing() as session:
@@ -118,6 +127,7 @@ def test_the_tree_and_its_deputies_are_set_whatever_the_order_of_the_file(sessio
     assert events_of(session, f"department:{below.id}")[0].note == "from seed.toml"
 
 
+TOPIC = '[[topics]]\ncode = "t"\nlabel = {en = "T"}\ndepartment = "one"\n'
 DEPARTMENT = '[[departments]]\nslug = "one"\nname = {en = "One"}\n'
 
 
@@ -133,6 +143,8 @@ DEPARTMENT = '[[departments]]\nslug = "one"\nname = {en = "One"}\n'
         '[[departments]]\nslug = "No Slug"\nname = {en = "One"}\n',
         DEPARTMENT + '[[topics]]\ncode = "t"\nlabel = {en = "T"}\ndepartment = "gone"\n',
         DEPARTMENT + '[[topics]]\ncode = "t"\ndepartment = "one"\n',
+        DEPARTMENT + TOPIC + 'question = {code = "No Code", label = {en = "Q"}}\n',
+        DEPARTMENT + TOPIC + 'question = {code = "q", label = {en = "Q"}, chioces = []}\n',
         DEPARTMENT + '[[rules]]\nid = "r"\nsend_to = "gone"\n',
         DEPARTMENT + '[[rules]]\nid = "r"\nsend_to = "one"\nwhen = {tpoic = ["t"]}\n',
     ],
