@@ -51,16 +51,32 @@ class Mailbox(TypedDict):
 class ChosenBy(TypedDict):
     """Why an enquiry came to the department, as the decision has it.
 
-    ``reason`` is the API's "destination.reason". The rest only with "rule": ``id`` and
-    ``position`` (from 1) of the rule, its ``name`` in the reader's language, and ``why``, the
-    finding in words ("topic is Apply to study").
+    ``reason`` is the decision's. The rest only with "rule": ``id`` and ``position`` (from 1) of
+    the rule, its ``name`` in the reader's language, and ``why``, the finding in words ("topic is
+    Apply to study").
     """
 
-    reason: Literal["rule", "department", "topic", "fallback"]
+    reason: Literal["rule", "department", "topic", "fallback", "moved"]
     id: NotRequired[str]
     position: NotRequired[int]
     name: NotRequired[str]
     why: NotRequired[str]
+
+
+class PassedOn(TypedDict):
+    """How an enquiry came from another department. Names are in the reader's language.
+
+    ``by`` is who did it (an address, or ""), ``note`` what they wrote to the next reader, or "";
+    ``departments`` had it before, the first first. ``meant_for`` is the department it was meant
+    for where that is another, "" else: either it was moved twice and comes to the desk
+    (``to_desk``), or no mailbox there takes mail.
+    """
+
+    by: str
+    note: str
+    departments: list[str]
+    meant_for: str
+    to_desk: bool
 
 
 class LetterInputs(TypedDict):
@@ -92,7 +108,10 @@ class RoutedInputs(CommonInputs):
     ``reply_to`` is the visitor, or the desk where the visitor left no address. ``email`` and
     ``phone`` (as displayed) may be empty. ``message_language`` is the language the visitor wrote
     in as far as known, else "". ``list_domain`` is what List-Id ends in: the host of the base
-    URL. ``retention_days`` counts from closing.
+    URL. ``retention_days`` counts from closing. ``answers`` are the topic's extra question and what
+    the visitor answered, in words. ``tags`` are those of the rule. ``covers_for`` names the
+    department it was for, where that could not take it. ``passed_on`` and ``references``, the
+    Message-IDs of the earlier mails to departments, are there after a move.
     """
 
     from_style: Literal["visitor-via", "service"]
@@ -111,6 +130,21 @@ class RoutedInputs(CommonInputs):
     reply_language: Literal["en", "zh-Hans", "any"]
     received_at: str
     retention_days: int
+    answers: NotRequired[list[list[str]]]
+    tags: NotRequired[list[str]]
+    covers_for: NotRequired[str]
+    passed_on: NotRequired[PassedOn]
+    references: NotRequired[list[str]]
+
+
+class CopyInputs(RoutedInputs):
+    """The same mail to who only shall know of it; the department ``answering`` is another.
+
+    ``answering`` is its name in the reader's language, ``answering_slug`` its slug.
+    """
+
+    answering: str
+    answering_slug: str
 
 
 class AcknowledgementInputs(CommonInputs):
@@ -184,7 +218,7 @@ def compose(delivery: Delivery) -> bytes:
     beyond ASCII. Raises whatever is wrong with the inputs: the caller parks the delivery.
     """
     match delivery.kind:
-        case DeliveryKind.ROUTED:
+        case DeliveryKind.ROUTED | DeliveryKind.COPY:
             return _routed(delivery, cast(RoutedInputs, delivery.inputs))
         case DeliveryKind.ACKNOWLEDGEMENT:
             return _acknowledgement(delivery, cast(AcknowledgementInputs, delivery.inputs))
@@ -204,7 +238,7 @@ def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
         "sent": _when(m, m["received_at"], delivery.language),
         "deadline": _when(m, m["answer_by"], delivery.language),
     }
-    words = _words(delivery, page)
+    words = _words(delivery, page, "routed")
     sender = m["service_name"]
     if m["from_style"] == "visitor-via" and (visitor := name_for_from(m["name"])):
         _ = partial(gettext, delivery.language)
@@ -215,11 +249,20 @@ def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
         mime.token("X-Enquiry-Ref", m["reference"]),
         mime.token("Auto-Submitted", "auto-generated"),
         mime.list_id(department, f"{m['department_slug']}.{m['list_domain']}"),
-        mime.unstructured("X-Enquiry-Department", m["department_slug"]),
+        mime.unstructured("X-Enquiry-Department", _answering_slug(m)),
         mime.unstructured("X-Enquiry-Topic", m["topic_code"] or "none"),
         mime.unstructured("X-Enquiry-Rule", m["chosen_by"].get("id") or m["chosen_by"]["reason"]),
     ]
-    return _message(delivery, header, page | words)
+    if tags := m.get("tags"):
+        header.append(mime.unstructured("X-Enquiry-Tags", ", ".join(map(_one_line, tags))))
+    if references := m.get("references"):
+        header.append(mime.token("In-Reply-To", references[-1]))
+        header.append(mime.token("References", *references))
+    return _message(delivery, header, page | words, "routed")
+
+
+def _answering_slug(m: RoutedInputs) -> str:
+    return str(m.get("answering_slug") or m["department_slug"])
 
 
 def _acknowledgement(delivery: Delivery, m: AcknowledgementInputs) -> bytes:
@@ -299,9 +342,12 @@ def _common_header(
     ]
 
 
-def _words(delivery: Delivery, page: dict[str, Any]) -> dict[str, Any]:
-    """The sentences and facts that more than one part of the message has."""
-    template = _template(delivery.language, f"_{delivery.kind.value}_words.txt")
+def _words(delivery: Delivery, page: dict[str, Any], name: str = "") -> dict[str, Any]:
+    """The sentences and facts that more than one part of the message has.
+
+    *name* is that of the templates, where it is not the kind of the delivery.
+    """
+    template = _template(delivery.language, f"_{name or delivery.kind.value}_words.txt")
     return {
         name: value
         for name, value in vars(template.make_module(page)).items()
@@ -309,14 +355,14 @@ def _words(delivery: Delivery, page: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _message(delivery: Delivery, header: list[str], page: dict[str, Any]) -> bytes:
-    language, kind = delivery.language, delivery.kind.value
+def _message(delivery: Delivery, header: list[str], page: dict[str, Any], name: str = "") -> bytes:
+    language, name = delivery.language, name or delivery.kind.value
     # Made from the Message-ID, so that composing twice gives the same bytes.
     digest = hashlib.sha256(delivery.message_id.encode()).hexdigest()[:24]
     return mime.alternative(
         header,
-        _template(language, f"{kind}.txt").render(page),
-        _template(language, f"{kind}.html").render(page),
+        _template(language, f"{name}.txt").render(page),
+        _template(language, f"{name}.html").render(page),
         boundary=f"=_{digest}",
     )
 

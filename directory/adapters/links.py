@@ -34,6 +34,7 @@ _FORM_NONCE_BYTES = 11
 _TIME_BYTES = 5
 _BOUNCE_LETTERS = {
     DeliveryKind.ROUTED: "r",
+    DeliveryKind.COPY: "i",  # for information
     DeliveryKind.ACKNOWLEDGEMENT: "a",
     DeliveryKind.VERIFICATION: "v",
     DeliveryKind.CHANGE_NOTICE: "c",

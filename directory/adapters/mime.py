@@ -39,14 +39,15 @@ def unstructured(name: str, text: str) -> str:
     return _with_encoded_words(f"{name}: {plain}", text[len(plain) :])
 
 
-def token(name: str, value: str) -> str:
-    """A header field whose value is taken as it is ("Message-ID"), whatever its length.
+def token(name: str, *values: str) -> str:
+    """A header field whose values are taken as they are ("Message-ID"), whatever their length.
 
-    Raises ValueError for anything but printable ASCII.
+    Of several ("References") each but the first has a line of its own. Raises ValueError for
+    anything but printable ASCII.
     """
-    if not (value.isascii() and value.isprintable()):
+    if not all(value.isascii() and value.isprintable() for value in values):
         raise ValueError(f"{name} must be printable ASCII")
-    return f"{name}: {value}"
+    return f"{name}: {f'{CRLF} '.join(values)}"
 
 
 def addresses(name: str, mailboxes: Iterable[tuple[str, str]]) -> str:

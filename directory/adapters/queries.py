@@ -26,6 +26,7 @@ from directory.adapters.db import (
 )
 from directory.adapters.prepared import Prepared
 from directory.domain.contacts import (
+    ContactPoint,
     Department,
     DepartmentStatus,
     Localised,
@@ -39,6 +40,7 @@ from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event
 from directory.domain.errors import NotFound
 from directory.domain.hours import OpeningHours
 from directory.domain.routing import Mailbox, Routes, RuleSet, Target, TopicRoute
+from directory.domain.values import EmailAddress
 
 # How the site reads a department's opening hours; they need its time zone and its calendar.
 HoursOf = Callable[[Department], OpeningHours | None]
@@ -77,6 +79,21 @@ _MAILBOX_OF_OURS = Prepared(
             contact_points.c.value == sa.bindparam("folded"),
         ),
         contact_points.c.kind == PointKind.EMAIL,
+    )
+    .limit(1)
+)
+
+
+_WROTE_BEFORE = Prepared(
+    sa.select(sa.literal_column("1"))
+    .where(
+        sa.or_(
+            enquiries.c.email == sa.bindparam("address"),
+            enquiries.c.email == sa.bindparam("folded"),
+        ),
+        enquiries.c.id != sa.bindparam("but"),
+        # Somebody may have had a reason to suspect these.
+        enquiries.c.status != EnquiryStatus.HELD,
     )
     .limit(1)
 )
@@ -204,6 +221,15 @@ def is_mailbox_of_ours(session: Session, address: str) -> bool:
     return _MAILBOX_OF_OURS.first(session, spellings) is not None
 
 
+def wrote_before(session: Session, email: EmailAddress, *, but: int = 0) -> bool:
+    """Whether an enquiry came from *email* before; *but* is the id of one that does not count.
+
+    Written as now, or in small letters: the index knows no other spelling of it.
+    """
+    spellings = {"address": str(email), "folded": str(email).casefold(), "but": but}
+    return _WROTE_BEFORE.first(session, spellings) is not None
+
+
 class Published:
     """What decides and explains now: the published rules and the part of the directory they name.
 
@@ -297,6 +323,21 @@ class Published:
         """The active department *slug* if rules or topics name it. Not to be changed."""
         found = self._by_slug.get(slug)
         return found if found and found.status is DepartmentStatus.ACTIVE else None
+
+    def mailbox_of(self, to: str) -> tuple[Department, ContactPoint] | None:
+        """The live mailbox that rules mean by *to*, an active department's slug or an address.
+
+        None where there is none; nobody stands in for it. Not to be changed.
+        """
+        if "@" not in to:
+            department = self.known(to)
+            mailbox = department.mailbox if department else None
+            return (department, mailbox) if department and mailbox else None
+        named = self.routes.mailboxes.get(to)
+        owner = self.known(named.department) if named and named.live else None
+        if named is None or owner is None:
+            return None
+        return owner, next(point for point in owner.points if point.id == named.id)
 
     def topic(self, code: str) -> Topic | None:
         """The topic *code* as it is offered now, or None."""

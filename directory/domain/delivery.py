@@ -51,6 +51,7 @@ class DeliveryKind(StrEnum):
     """What the message is, as X-Enquiry-Kind says it."""
 
     ROUTED = "routed"
+    COPY = "copy"
     ACKNOWLEDGEMENT = "acknowledgement"
     VERIFICATION = "verification"
     CHANGE_NOTICE = "change_notice"

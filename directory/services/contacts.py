@@ -66,12 +66,20 @@ def reply_days_of(department: Department, topic: Topic | None, *, settings: Sett
 
 
 def answer_by(
-    department: Department, topic: Topic | None, *, settings: Settings, received: datetime
+    department: Department,
+    topic: Topic | None,
+    *,
+    settings: Settings,
+    received: datetime,
+    days: int | None = None,
 ) -> datetime:
-    """The instant (UTC) an answer is due: the target counted in the department's working days."""
+    """The instant (UTC) an answer is due: the target counted in the department's working days.
+
+    *days* is the target where a rule sets one.
+    """
     calendar = settings.sla.calendar
     hours = hours_of(department, settings=settings)
-    days = reply_days_of(department, topic, settings=settings)
+    days = days or reply_days_of(department, topic, settings=settings)
     zone = department.timezone or settings.site.timezone
     if hours is None:
         return calendar.working_days_after(received, days, zone)

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from directory.adapters.catalogue import gettext
-from directory.adapters.compose import AcknowledgementInputs, ChosenBy, Mailbox, RoutedInputs
+from directory.adapters.compose import (
+    AcknowledgementInputs,
+    ChosenBy,
+    CopyInputs,
+    Mailbox,
+    PassedOn,
+    RoutedInputs,
+)
 from directory.adapters.links import Signer
 from directory.adapters.queries import Published
-from directory.domain.contacts import PHONE_KINDS, Department, PointKind, Topic, localised
+from directory.domain.contacts import (
+    PHONE_KINDS,
+    ContactPoint,
+    Department,
+    PointKind,
+    Topic,
+    localised,
+)
 from directory.domain.delivery import Delivery, DeliveryKind
 from directory.domain.enquiry import Decision, Enquiry
 from directory.domain.ids import new_id
 from directory.domain.numbers import PhoneNumber
+from directory.domain.questions import answered, question_of
 from directory.domain.values import EmailAddress, Reference
 from directory.services.contacts import language_of, place_in_zone
 from directory.settings import Settings
@@ -38,11 +54,67 @@ class Post:
         self._reference = Reference(enquiry.ref).display(settings.enquiry.reference_prefix)
 
     def to_department(
-        self, department: Department, decision: Decision, *, position: int, now: datetime
+        self,
+        department: Department,
+        decision: Decision,
+        *,
+        position: int,
+        now: datetime,
+        passed_on: PassedOn | None = None,
+        references: Sequence[str] = (),
     ) -> Delivery:
-        """The routed mail: what the visitor wrote, to the mailbox that answers."""
+        """The routed mail: what the visitor wrote, to the mailbox that answers.
+
+        *passed_on* says how it came from another department, *references* are the Message-IDs of
+        the mails it was in there.
+        """
+        language = language_of(department, self._settings)
+        inputs = self._routed(department, decision, language)
+        if passed_on is not None:
+            inputs["passed_on"] = passed_on
+        if references:
+            inputs["references"] = list(references)
+        return self._delivery(
+            DeliveryKind.ROUTED,
+            decision.recipient,
+            language,
+            dict(inputs),
+            position=position,
+            now=now,
+            department=department,
+            contact_point_id=decision.contact_point_id,
+        )
+
+    def copy(
+        self,
+        receiver: Department,
+        mailbox: ContactPoint,
+        answering: Department,
+        decision: Decision,
+        *,
+        position: int,
+        now: datetime,
+    ) -> Delivery:
+        """The same to a mailbox of *receiver*, for information; *answering* answers."""
+        language = language_of(receiver, self._settings)
+        inputs: CopyInputs = {
+            **self._routed(receiver, decision, language),
+            "answering": localised(answering.name, language)[0],
+            "answering_slug": answering.slug,
+        }
+        return self._delivery(
+            DeliveryKind.COPY,
+            mailbox.value,
+            language,
+            dict(inputs),
+            position=position,
+            now=now,
+            department=receiver,
+            contact_point_id=mailbox.id,
+        )
+
+    def _routed(self, department: Department, decision: Decision, language: str) -> RoutedInputs:
         enquiry, settings = self._enquiry, self._settings
-        language = language_of(department, settings)
         chosen: ChosenBy = {"reason": decision.reason}  # type: ignore[typeddict-item]
         if decision.reason == "rule":
             chosen["id"] = decision.rule_id or ""
@@ -54,7 +126,7 @@ class Post:
         else:
             reply_to = self._desk_mailbox(language)
         inputs: RoutedInputs = {
-            **self._common(department, language),
+            **self._common(department, language),  # type: ignore[typeddict-item]
             "reply_to": reply_to,
             "from_style": settings.mail.from_style,
             "department_slug": department.slug,
@@ -69,20 +141,19 @@ class Post:
             "reply_by": enquiry.reply_by.value,
             "email": enquiry.email,
             "phone": _number_to_ring(enquiry, language),
-            "reply_language": enquiry.reply_language,  # type: ignore[typeddict-item]
+            "reply_language": enquiry.reply_language,
             "received_at": enquiry.received_at.isoformat(),
             "retention_days": settings.privacy.retention_days,
         }
-        return self._delivery(
-            DeliveryKind.ROUTED,
-            decision.recipient,
-            language,
-            dict(inputs),
-            position=position,
-            now=now,
-            department=department,
-            contact_point_id=decision.contact_point_id,
-        )
+        if enquiry.answers:
+            asked = question_of(self._topic.question) if self._topic else None
+            inputs["answers"] = [list(pair) for pair in answered(asked, enquiry.answers, language)]
+        if enquiry.tags:
+            inputs["tags"] = list(enquiry.tags)
+        if decision.passed_over and decision.reason != "moved":
+            name = self._published.routes.department_name(decision.passed_over[0])
+            inputs["covers_for"] = localised(name, language)[0]
+        return inputs
 
     def receipt(self, department: Department, *, position: int, now: datetime) -> Delivery:
         """The acknowledgement to the visitor, without a word the visitor typed."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from directory.adapters.catalogue import gettext
 from directory.adapters.compose import compose
 from directory.adapters.queries import Published, decisions_of, enquiry_by_ref
-from directory.domain.contacts import Department, Topic, localised
+from directory.domain.contacts import ContactPoint, Department, PointKind, Topic, localised
 from directory.domain.delivery import DeliveryKind
 from directory.domain.enquiry import Decision, Enquiry
 from directory.domain.errors import NotFound
@@ -54,6 +54,9 @@ def preview(parts: Parts, kind: str, *, ref: str | None, language: str) -> bytes
         match DeliveryKind(kind):
             case DeliveryKind.ROUTED:
                 delivery = post.to_department(department, decision, position=1, now=now)
+            case DeliveryKind.COPY:
+                mailbox = ContactPoint(kind=PointKind.EMAIL, value=_mailbox(department))
+                delivery = post.copy(department, mailbox, department, decision, position=3, now=now)
             case DeliveryKind.ACKNOWLEDGEMENT:
                 delivery = post.receipt(department, position=2, now=now)
             case DeliveryKind.VERIFICATION:

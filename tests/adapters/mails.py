@@ -80,3 +80,43 @@ def an_acknowledgement(language: str = "en", **inputs: Any) -> Delivery:
         }
         | inputs,
     )
+
+
+def a_copy(language: str = "en", **inputs: Any) -> Delivery:
+    """The same mail for Media to know of; Admissions answers."""
+    delivery = a_routed_delivery(
+        language,
+        **{
+            "department_slug": "media",
+            "department_name": "Media Office",
+            "answering": "Admissions Office",
+            "answering_slug": "admissions",
+        }
+        | inputs,
+    )
+    delivery.kind = DeliveryKind.COPY
+    delivery.recipient = "media@institute.example"
+    delivery.message_id = "<7K4M2QXD.3@contact.institute.example>"
+    return delivery
+
+
+def a_moved_delivery(language: str = "en", **passed_on: Any) -> Delivery:
+    """The enquiry once it was passed on to Admissions, with Media and Parking before."""
+    told = {
+        "by": "chen@institute.example",
+        "note": "The visitor asks about a transcript,\nnot about parking.",
+        "departments": ["Media Office", "Parking"],
+        "meant_for": "",
+        "to_desk": False,
+    }
+    delivery = a_routed_delivery(
+        language,
+        chosen_by={"reason": "moved"},
+        passed_on=told | passed_on,
+        references=[
+            "<7K4M2QXD.1@contact.institute.example>",
+            "<7K4M2QXD.3@contact.institute.example>",
+        ],
+    )
+    delivery.message_id = "<7K4M2QXD.4@contact.institute.example>"
+    return delivery

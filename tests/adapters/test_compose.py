@@ -17,7 +17,12 @@ from jinja2 import UndefinedError
 from directory.adapters.compose import compose, in_columns, name_for_from, shortened
 from directory.domain.delivery import Delivery
 from directory.domain.wrap import columns
-from tests.adapters.mails import a_routed_delivery, an_acknowledgement
+from tests.adapters.mails import (
+    a_copy,
+    a_moved_delivery,
+    a_routed_delivery,
+    an_acknowledgement,
+)
 
 CHINESE = {
     "service_name": "江苏产研院",
@@ -277,7 +282,109 @@ def test_long_facts_stand_one_a_line():
 
 def everything(language: str = "en") -> list[Delivery]:
     more = CHINESE if language == "zh-Hans" else {}
-    return [a_routed_delivery(language, **more), an_acknowledgement(language, **more)]
+    return [
+        a_routed_delivery(language, **more),
+        an_acknowledgement(language, **more),
+        a_copy(language, tags=["press"], **more),
+        a_moved_delivery(language, meant_for="Media Office"),
+        a_moved_delivery(language, by="", note="", to_desk=True),
+    ]
+
+
+# Copies and moves
+
+
+def test_who_only_shall_know_reads_who_answers_and_is_asked_for_nothing():
+    message = read(a_copy(tags=["press", "vip"]))
+    text = text_of(message)
+
+    assert text.startswith(
+        "Copy for information: Admissions Office answers.\n"
+        "A reply to this mail goes to Li Wei <liwei@example.com>.\n\n"
+    )
+    assert "Please answer" not in text
+    assert "Why you: rule 3 “Applications” (topic is Apply to study) has a copy sent" in text
+    assert "Tags   press, vip" in text
+    assert message["Subject"] == "[ENQ-7K4M-2QXD · copy] Apply to study: transcript format"
+    assert message["Reply-To"] == "Li Wei <liwei@example.com>"
+    assert (message["X-Enquiry-Kind"], message["X-Enquiry-Tags"]) == ("copy", "press, vip")
+    assert message["X-Enquiry-Department"] == "admissions"
+    assert message["List-Id"] == '"Media Office" <media.contact.institute.example>'
+
+
+def test_a_copy_of_what_wants_a_call_or_nothing_asks_for_neither():
+    for reply_by in ("phone", "none"):
+        text = text_of(read(a_copy(reply_by=reply_by, email="")))
+        assert text.split("\n")[:2] == ["Copy for information: Admissions Office answers.", ""]
+
+
+def test_a_chinese_copy_says_the_same():
+    text = text_of(read(a_copy("zh-Hans", answering="招生办公室", tags=["媒体", "来访"])))
+
+    assert text.startswith("抄送供知悉：由招生办公室负责答复。\n直接回复本邮件，将发送给Li Wei <")
+    assert "标签      媒体、来访" in text and "抄送原因：规则 3“Applications”" in text
+
+
+def test_the_next_reader_is_told_by_whom_with_which_words_and_where_it_was():
+    message = read(a_moved_delivery())
+
+    assert (
+        "\n\nPassed on to you by Parking (chen@institute.example), who wrote:\n"
+        "| The visitor asks about a transcript,\n"
+        "| not about parking.\n"
+        "Before that it was with Media Office.\n\n"
+    ) in text_of(message)
+    assert "Why you: a person passed it on; no rule did." in text_of(message)
+    assert message["Subject"] == "[ENQ-7K4M-2QXD] Apply to study: transcript format"
+    assert message["X-Enquiry-Rule"] == "moved"
+
+
+def test_a_moved_enquiry_stays_in_its_thread():
+    raw = compose(a_moved_delivery()).decode()
+    message = read(a_moved_delivery())
+
+    first, second = (f"<7K4M2QXD.{n}@contact.institute.example>" for n in (1, 3))
+    assert message["Message-ID"] == "<7K4M2QXD.4@contact.institute.example>"
+    assert message["In-Reply-To"] == second
+    assert message["References"].split() == [first, second]
+    assert f"\r\nReferences: {first}\r\n {second}\r\n" in raw
+
+
+@pytest.mark.parametrize(
+    ("passed_on", "sentences"),
+    [
+        ({"note": ""}, "Passed on to you by Parking (chen@institute.example)."),
+        ({"by": ""}, "Passed on to you by Parking, with these words:"),
+        ({"by": "", "note": ""}, "Passed on to you by Parking."),
+        (
+            {"meant_for": "Library"},
+            "It was meant for Library, which has no mailbox that takes mail now.",
+        ),
+        (
+            {"meant_for": "Library", "to_desk": True},
+            "It was meant for Library. After two moves it comes to the desk, which finds out who "
+            "answers.",
+        ),
+        ({"to_desk": True}, "After two moves it comes to the desk, which finds out who answers."),
+    ],
+)
+def test_the_next_reader_is_told_why_it_came_to_them(passed_on, sentences):
+    text = " ".join(text_of(read(a_moved_delivery(**passed_on))).split())
+
+    assert sentences in text
+
+
+def test_a_note_to_the_next_reader_is_text_and_nothing_else():
+    html = html_of(read(a_moved_delivery(note='<a href="https://x.example">Take it</a>')))
+
+    assert "https://x.example" not in Reader(html).links
+    assert "&lt;a href=" in html
+
+
+def test_who_covers_for_another_is_told_for_whom():
+    text = text_of(read(a_routed_delivery(chosen_by={"reason": "topic"}, covers_for="Parking")))
+
+    assert "Why you: it is for Parking, which cannot take mail now." in text
 
 
 @pytest.mark.parametrize("language", ["en", "zh-Hans"])
