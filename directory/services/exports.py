@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from directory.adapters.db import contact_points, departments, topics
 from directory.adapters.formats import FORMATS, Entry, Site, Writing, cells_of
-from directory.adapters.formats.documents import rule_toml, topic_toml, topic_values
+from directory.adapters.formats.documents import topic_toml, topic_values
+from directory.adapters.formats.rule_file import write_rules
 from directory.adapters.formats.tables import write_csv as write_table
 from directory.adapters.formats.tables import write_xlsx as pack_table
 from directory.adapters.formats.vcard import Version
@@ -335,5 +336,4 @@ def write_topics(session: Session, format: str, *, raw: bool = False) -> Iterato
 
 def rules_toml(session: Session, *, now: datetime, desk: str) -> Iterator[str]:
     """The published rules as a rule file."""
-    for rule in current_rules(session, now, desk=desk).write():
-        yield rule_toml(rule)
+    yield from write_rules(current_rules(session, now, desk=desk))

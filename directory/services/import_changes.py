@@ -11,6 +11,7 @@ from uuid import UUID
 from directory.domain.contacts import Department
 from directory.domain.errors import DirectoryError, InvalidValue
 from directory.domain.messages import MESSAGES, message
+from directory.domain.routing import RuleSet
 
 
 class Action(StrEnum):
@@ -150,6 +151,6 @@ class Doing:
 
     def move_topic(self, change: Change, code: str, department: UUID) -> None: ...
 
-    def set_rules(self, change: Change, values: Sequence[Any]) -> None: ...
+    def set_rules(self, change: Change, rules: RuleSet) -> None: ...
 
     def end_chunk(self) -> None: ...

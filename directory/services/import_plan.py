@@ -690,28 +690,48 @@ class Plan:
         change = Change(row.number, Action.ERROR, "rules", "rules")
         before = current_rules(self._session, self._now, desk=self._settings.site.desk)
         try:
-            after = RuleSet.read(before.version, row.values)
+            after = RuleSet.read(
+                before.version,
+                row.values.get("rules", []),
+                examples=row.values.get("examples", []),
+                waivers=row.values.get("waivers", []),
+            )
             for rule in after.rules:
-                if "@" not in rule.send_to:
-                    self._find(rule.send_to)
+                for slug in rule.recipients:
+                    if "@" not in slug:
+                        self._find(slug)
         except (RuleInvalid, NotFound) as error:
             change.problems.append(Problem(row.number, "", "", "rule.invalid", error))
             return change
-        old = {rule["id"]: _dumped(rule) for rule in before.write()}
-        new = {rule["id"]: _dumped(rule) for rule in after.write()}
-        change.cells = {
-            id: (old.get(id, ""), new.get(id, ""))
-            for id in dict.fromkeys([*old, *new])
-            if old.get(id) != new.get(id)
-        }
-        if not change.cells and list(old) != list(new):
-            change.cells = {"order": (" ".join(old), " ".join(new))}
+        change.cells = _rule_cells(before, after)
         if not change.cells:
             change.action = Action.SAME
             return change
         change.action = Action.CHANGE
-        self._doing.set_rules(change, row.values)
+        self._doing.set_rules(change, after)
         return change
+
+
+def _rule_cells(before: RuleSet, after: RuleSet) -> dict[str, tuple[str, str]]:
+    """What differs: rules by their id, examples and waivers by their name, and the order."""
+    old, new = _rule_texts(before), _rule_texts(after)
+    cells = {
+        name: (old.get(name, ""), new.get(name, ""))
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    }
+    orders = [" ".join(rule.id for rule in rules.rules) for rules in (before, after)]
+    if not cells and orders[0] != orders[1]:
+        cells["order"] = (orders[0], orders[1])
+    return cells
+
+
+def _rule_texts(rules: RuleSet) -> dict[str, str]:
+    return {
+        **{rule.id: _dumped(rule.write()) for rule in rules.rules},
+        **{f"example {it.name}": _dumped(it.write()) for it in rules.examples},
+        **{f"waiver {it.name}": _dumped(it.write()) for it in rules.waivers},
+    }
 
 
 def _copied(department: Department) -> Department:

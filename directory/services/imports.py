@@ -34,6 +34,7 @@ from directory.domain.contacts import (
 )
 from directory.domain.errors import Conflict, NotFound
 from directory.domain.ids import new_id
+from directory.domain.routing import RuleSet
 from directory.services.contacts import close_department, have_asked, keep_slug, tell_change
 from directory.services.history import Happening, record_all
 from directory.services.import_changes import Action, Change, Doing, Tally
@@ -326,7 +327,7 @@ class _Doing(Doing):
         self._moves: list[tuple[Change, str, UUID]] = []
         self._closings: list[tuple[Change, str, UUID]] = []
         self._topics: list[tuple[Change, Mapping[str, Any]]] = []
-        self._rules: list[tuple[Change, Sequence[Any]]] = []
+        self._rules: list[tuple[Change, RuleSet]] = []
 
     # What the plan says, row by row
 
@@ -369,8 +370,8 @@ class _Doing(Doing):
     def move_topic(self, change: Change, code: str, department: UUID) -> None:
         self._moves.append((change, code, department))
 
-    def set_rules(self, change: Change, values: Sequence[Any]) -> None:
-        self._rules.append((change, values))
+    def set_rules(self, change: Change, rules: RuleSet) -> None:
+        self._rules.append((change, rules))
 
     # What is written
 
@@ -475,9 +476,20 @@ class _Doing(Doing):
         for change, rules in self._rules:
             was = current_rules(session, self._now, desk=self._settings.site.desk)
             now_rules = publish_rules(
-                session, list(rules), reason=self._note, by=self._by, now=self._now
+                session,
+                rules.write(),
+                examples=[example.write() for example in rules.examples],
+                waivers=[waiver.write() for waiver in rules.waivers],
+                reason=self._note,
+                by=self._by,
+                now=self._now,
             )
-            self._remember(change, {"rules": was.write()}, version=now_rules.version)
+            back = {
+                "rules": was.write(),
+                "examples": [example.write() for example in was.examples],
+                "waivers": [waiver.write() for waiver in was.waivers],
+            }
+            self._remember(change, back, version=now_rules.version)
         self._write_changes()
         if self._new:
             note_written(session, self._new)
@@ -751,7 +763,13 @@ class _Undoing:
         if current.version != row.version:
             raise Conflict(f"Rules were published since import {self._id}")
         publish_rules(
-            self._session, row.before["rules"], reason=self._note, by=self._by, now=self._now
+            self._session,
+            row.before["rules"],
+            examples=row.before.get("examples", ()),
+            waivers=row.before.get("waivers", ()),
+            reason=self._note,
+            by=self._by,
+            now=self._now,
         )
 
     def _take_away(self, rows: Sequence[Any]) -> None:

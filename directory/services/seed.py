@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from directory.adapters.formats.rule_file import entries
 from directory.domain.contacts import (
     ADDRESS_KINDS,
     ContactPoint,
@@ -91,7 +92,15 @@ def plant(
         session.add(_topic(values, position, found))
     session.flush()
     if rules := seed.get("rules"):
-        publish_rules(session, rules, reason=f"from {path.name}", by=by, now=now)
+        publish_rules(
+            session,
+            rules,
+            examples=entries(seed.get("examples", []), "examples"),
+            waivers=entries(seed.get("waivers", []), "waivers"),
+            reason=f"from {path.name}",
+            by=by,
+            now=now,
+        )
 
 
 def _named(found: Mapping[str, Department], slug: str) -> Department:

@@ -12,6 +12,9 @@ from typing import IO, Any, Final
 from directory.adapters.formats.api import department_json
 from directory.adapters.formats.encodings import text_of
 from directory.adapters.formats.record import Entry, Reading, Row, Site
+from directory.adapters.formats.rule_file import TABLES as RULE_TABLES
+from directory.adapters.formats.rule_file import entries
+from directory.adapters.formats.toml_text import inline, table
 from directory.domain.columns import SUFFIXES, join_list
 from directory.domain.contacts import (
     ADDRESS_KINDS,
@@ -334,12 +337,7 @@ def write_toml(entries: Iterable[Entry]) -> Iterator[str]:
 def topic_toml(topic: Topic, department: str) -> str:
     """A topic as a seed file has it; *department* is a slug."""
     values = topic_values(topic, department)
-    return _table("topics", {key: value for key, value in values.items() if value is not None})
-
-
-def rule_toml(rule: Mapping[str, Any]) -> str:
-    """A rule, as RuleSet.write gives it, as a seed file has it."""
-    return _table("rules", rule)
+    return table("topics", {key: value for key, value in values.items() if value is not None})
 
 
 def _department_toml(entry: Entry) -> str:
@@ -377,11 +375,9 @@ def _department_toml(entry: Entry) -> str:
         for point in sorted(found.points, key=lambda point: point.position)
         if point.state is not PointState.RETIRED and (point.public or entry.private)
     ]
-    text = _table("departments", kept)
+    text = table("departments", kept)
     if points:
-        text += (
-            "points = [\n" + "".join(f"  {_inline(_point_values(p))},\n" for p in points) + "]\n"
-        )
+        text += "points = [\n" + "".join(f"  {inline(_point_values(p))},\n" for p in points) + "]\n"
     return text
 
 
@@ -406,48 +402,18 @@ def _point_values(point: ContactPoint) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value not in ("", None, [], {})}
 
 
-def _table(name: str, values: Mapping[str, Any]) -> str:
-    lines = "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in values.items())
-    return f"\n[[{name}]]\n{lines}"
-
-
-def _toml(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(value)
-        case Mapping():
-            return _inline(value)
-        case list() | tuple():
-            return "[" + ", ".join(map(_toml, value)) + "]"
-    return _string(str(value))
-
-
-def _inline(values: Mapping[str, Any]) -> str:
-    return "{ " + ", ".join(f"{_key(key)} = {_toml(value)}" for key, value in values.items()) + " }"
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _string(key)
-
-
-def _string(text: str) -> str:
-    # JSON's escapes are TOML's; only the character of erasure stands bare in JSON.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
 _HEADER: Final = re.compile(r"\s*\[\[\s*(\w+)\s*\]\]\s*(?:#.*)?$")
 
 
 def read_toml(file: IO[bytes], how: Reading) -> Iterator[Row]:
     """Departments, topics and rules of a seed file, a table at a time.
 
-    All rules together are one row. Raises InvalidValue "import.unreadable", "import.empty".
+    All rules, with their examples and waivers, are one row. Raises InvalidValue
+    "import.unreadable", "import.empty".
     """
     del how
     numbers: dict[str, int] = {}
-    rules: list[Any] = []
+    rules: dict[str, list[Any]] = {}
     for name, value in _tables(file):
         number = numbers[name] = numbers.get(name, 0) + 1
         if name == "departments":
@@ -460,12 +426,12 @@ def read_toml(file: IO[bytes], how: Reading) -> Iterator[Row]:
         elif name == "topics":
             # A seed file says a topic whole; a table or the API only what it names.
             yield Row(number, kind="topic", values=value, whole={"topic": frozenset()})
-        elif name == "rules":
-            rules.append(value)
+        elif name in RULE_TABLES:
+            rules.setdefault(name, []).append(value)
         else:
             yield Row(number, problem=(name, "", _unknown(name)))
     if rules:
-        yield Row(1, kind="rules", values=rules)
+        yield Row(1, kind="rules", values={name: entries(rules[name], name) for name in rules})
     if not numbers:
         raise InvalidValue("import.empty")
 
@@ -505,7 +471,7 @@ def _table_of(name: str, lines: list[str]) -> Iterator[tuple[str, dict[str, Any]
     body = "".join(lines)
     if not name:
         for key, value in tomllib.loads(body).items():
-            if key not in {"departments", "topics", "rules"} or not isinstance(value, list):
+            if key not in {"departments", "topics", *RULE_TABLES} or not isinstance(value, list):
                 yield key, {}
                 continue
             yield from ((key, item) for item in value)
