@@ -19,6 +19,7 @@ from directory.cli import (  # noqa: F401
     files,
     installation,
     mail,
+    rule_changes,
     rules,
     running,
     trust,

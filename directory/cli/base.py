@@ -135,7 +135,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def refuse(error: DirectoryError, talk: Talk) -> NoReturn:
     """Say *error* and end with its code."""
-    text = error.text(talk.language) if isinstance(error, InvalidValue) else str(error)
+    text = error.text(talk.language)
     if isinstance(error, Unavailable):
         text = f"The database cannot be reached or is busy ({error})"
     for line in text.splitlines():

@@ -13,52 +13,10 @@ from typing import Any
 import click
 
 from directory.cli.base import EXIT_FINDINGS, Talk, cli, common, in_transaction, who, writes
+from directory.cli.progress import progress
 from directory.domain.errors import (
     Conflict,
 )
-
-
-def _progress(
-    talk: Talk, what: str
-) -> contextlib.AbstractContextManager[Callable[[int, int], None] | None]:
-    """A bar on standard error with count, rate and time left; nothing where nobody watches."""
-    if talk.quiet or not sys.stderr.isatty():
-        return contextlib.nullcontext(None)
-    return _Bar(what)
-
-
-class _Bar:
-    """The bar while it is shown: called with (done, total)."""
-
-    def __init__(self, what: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as Remaining
-
-        self._bar = Progress(
-            TextColumn(what),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            Remaining(),
-            console=Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR"))),
-            transient=True,
-            redirect_stdout=False,  # the plan's lines are data
-            redirect_stderr=False,
-        )
-        self._task = self._bar.add_task(what, total=None, rate="")
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        task = self._bar.tasks[0]
-        rate = f"{done / task.elapsed:,.0f}/s" if task.elapsed else ""
-        self._bar.update(self._task, completed=done, total=total, rate=rate)
 
 
 def _plan_lines(change: Any, language: str) -> Iterable[str]:
@@ -161,7 +119,7 @@ def import_(
     tally = Tally()
     done: Any = None
     if not talk.yes or talk.dry_run:
-        with talk.parts.db.reading() as session, _progress(talk, "looking") as bar:
+        with talk.parts.db.reading() as session, progress(talk, "looking") as bar:
             plan = imports.preview(
                 session,
                 source,
@@ -185,7 +143,7 @@ def import_(
         elif wanted and sys.stdin.isatty() and sys.stderr.isatty():
             click.confirm(f"{tally}. Do it?", abort=True, err=True)
     if not talk.dry_run and (talk.yes or tally.added + tally.changed):
-        with talk.parts.db.writing() as session, _progress(talk, "importing") as bar:
+        with talk.parts.db.writing() as session, progress(talk, "importing") as bar:
             done = imports.apply(
                 session,
                 source,
@@ -275,7 +233,7 @@ def _undo_import(talk: Talk, id: int, reason: str, as_email: str | None) -> None
         found = batch(session, id)
     if not talk.yes and not talk.dry_run and sys.stdin.isatty():
         click.confirm(f"Undo “{found.source}” ({found.tally})?", abort=True, err=True)
-    with _progress(talk, "undoing") as bar:
+    with progress(talk, "undoing") as bar:
         undone = in_transaction(
             talk,
             lambda session: undo(
@@ -334,7 +292,7 @@ def export(
         raise click.UsageError("a workbook needs a file: -o FILE.xlsx")
     if output and Path(output).exists() and not talk.yes:
         raise Conflict(f"{output} is there already; say --yes to overwrite it")
-    with talk.parts.db.reading() as session, _written(talk, output) as write:
+    with talk.parts.db.reading() as session, file_written(output) as write:
         count = _export(talk, session, what, form, write, raw, private, vcard)
     talk.say(f"exported {count} {'records' if what == 'all' else what}")
 
@@ -353,7 +311,7 @@ def _form_of(output: str | None, what: str) -> str:
 
 
 @contextlib.contextmanager
-def _written(talk: Talk, output: str | None) -> Iterator[Callable[[str | bytes], None]]:
+def file_written(output: str | None) -> Iterator[Callable[[str | bytes], None]]:
     """Where an export goes: standard output, or a file that is there whole or not at all."""
     import tempfile
 
@@ -428,7 +386,11 @@ def _export(
         found = current_rules(session, now, desk=desk)
         count += len(found.rules)
         if form == "json":
-            write(json.dumps(listing(list(found.write())), ensure_ascii=False, indent=2) + "\n")
+            told = listing(list(found.write())) | {
+                "examples": [example.write() for example in found.examples],
+                "waivers": [waiver.write() for waiver in found.waivers],
+            }
+            write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
         else:
             for part in exports.rules_toml(session, now=now, desk=desk):
                 write(part)
@@ -444,6 +406,6 @@ def _export_site(talk: Talk, folder: str | None) -> None:
     target = Path(folder)
     if target.exists() and any(target.iterdir()) and not talk.yes:
         raise Conflict(f"{folder} is not empty; say --yes to write into it")
-    with _progress(talk, "writing") as bar:
+    with progress(talk, "writing") as bar:
         count = write_site(app_of(talk.parts), target, progress=bar)
     talk.data({"folder": folder, "pages": count}, [f"wrote {count} pages to {folder}"])

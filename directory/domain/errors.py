@@ -15,6 +15,10 @@ from directory.domain.messages import message
 class DirectoryError(Exception):
     """The root: anything below it is an answer, anything beside it is our own mistake."""
 
+    def text(self, language: str) -> str:
+        """The sentence in *language* ("en" or "zh-Hans"), in English where there is no other."""
+        return str(self)
+
 
 class InvalidValue(DirectoryError):
     """A value that breaks its own rules.
