@@ -187,6 +187,11 @@ class Enquiry:
         self.version += 1
         return True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a department is still to answer it."""
+        return self.status in _OPEN
+
     def came_back(self) -> bool:
         """The department's mail was accepted and then returned; True when that is news."""
         if self.status is not EnquiryStatus.ROUTED:
@@ -203,7 +208,7 @@ class Enquiry:
         if self.first_answer_at is None:
             self.first_answer_at = at
             self.version += 1
-        if self.status not in _OPEN:
+        if not self.is_open:
             return False
         self.status = EnquiryStatus.ANSWERED
         self.version += 1

@@ -12,8 +12,16 @@ from sqlalchemy.orm import Session
 
 from directory.adapters.db import enquiries, store
 from directory.adapters.links import Signer
-from directory.adapters.queries import Published, deliveries_of
-from directory.domain.delivery import Attempt, Delivery, DeliveryKind, DeliveryState, retry_delay
+from directory.adapters.queries import Published, decisions_of, deliveries_of
+from directory.domain.alarms import AlarmKind
+from directory.domain.delivery import (
+    Attempt,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Outcome,
+    retry_delay,
+)
 from directory.domain.enquiry import Enquiry
 from directory.domain.errors import (
     Conflict,
@@ -22,7 +30,11 @@ from directory.domain.errors import (
     PermanentFailure,
 )
 from directory.domain.ids import new_id
+from directory.domain.incoming import RecipientReport, Status
+from directory.domain.values import EmailAddress
 from directory.services.enquiries import redeliver_to
+from directory.services.evidence import mailbox_refused, visitor_refused
+from directory.services.alarms import sound
 from directory.services.history import about, record
 from directory.services.trust import question_refused
 from directory.settings import Settings
@@ -83,6 +95,8 @@ def record_failure(
     times = settings.delivery
     if isinstance(failure, OurFailure):
         log.error("mail.refused_us", stage=failure.stage, code=failure.code, server=attempt.server)
+        refused = {"server": attempt.server, "reply": f"{failure.stage} {failure.code}"}
+        sound(session, AlarmKind.REFUSED_US, refused, settings=settings, now=now)
     given_up = delivery.is_given_up(
         now, after=timedelta(days=times.give_up_days), backoff_s=times.backoff_s
     )
@@ -96,10 +110,79 @@ def record_failure(
         delivery.deferred(now, delay, failure)
         return delivery.state
     delivery.failed(now, failure)
+    if _is_the_mailboxs_fault(failure) and delivery.kind is not DeliveryKind.ACKNOWLEDGEMENT:
+        mailbox_refused(
+            session, delivery, how=f"{failure.stage} {failure.code}", settings=settings, now=now
+        )
     _after_giving_up(
         session, delivery, published=published, settings=settings, signer=signer, now=now
     )
     return delivery.state
+
+
+def record_bounce(
+    session: Session,
+    delivery: Delivery,
+    report: RecipientReport,
+    *,
+    code: int,
+    certain: bool,
+    published: Published,
+    settings: Settings,
+    signer: Signer,
+    now: datetime,
+) -> None:
+    """*delivery* was accepted, and a machine farther on returned it for good.
+
+    What follows is as after a refusal, but never a mail to who sent the report or is named in it:
+    only to the deputy, else the desk, and only where the enquiry still waits there. *code* is the
+    SMTP reply in the report, 0 for none; it is not *certain* where the report names another
+    address than the delivery's.
+    """
+    why = f"{report.status or ''} {report.text}".strip() or "no reason was given"
+    assert delivery.id is not None
+    attempt = Attempt(
+        id=new_id(now),
+        delivery_id=delivery.id,
+        at=now,
+        seconds=0,
+        server=report.server,
+        stage="bounce",
+        code=code,
+        text=why[:500],
+        outcome=Outcome.PERMANENT,
+    )
+    store(session, attempt)
+    delivery.bounced(now, why)
+    if delivery.kind is DeliveryKind.ACKNOWLEDGEMENT:
+        visitor_refused(session, delivery.recipient, signer=signer, now=now)
+    elif report.status is None or report.status.speaks_of_the_mailbox:
+        how = " ".join(["bounce", *(str(it) for it in (code, report.status) if it)])
+        mailbox_refused(session, delivery, how=how, certain=certain, settings=settings, now=now)
+    _after_giving_up(
+        session,
+        delivery,
+        published=published,
+        settings=settings,
+        signer=signer,
+        now=now,
+        came_back=True,
+    )
+
+
+def _is_the_mailboxs_fault(failure: DeliveryFailure) -> bool:
+    """Whether a last word of the mail server tells that nobody reads the mailbox.
+
+    The recipient's name refused, or put off for days; what is refused later is refused for what
+    it says, unless the status code (RFC 3463) says otherwise.
+    """
+    status = Status.find(failure.reply)
+    if failure.stage != "rcpt":
+        named = status is not None and (status.subject, status.detail) in {(1, 1), (2, 1)}
+        return isinstance(failure, PermanentFailure) and named
+    if status is not None:
+        return status.speaks_of_the_mailbox
+    return not isinstance(failure, PermanentFailure) or failure.code in {550, 551, 553}
 
 
 def park(
@@ -108,10 +191,14 @@ def park(
     error: Exception,
     now: datetime,
     *,
+    settings: Settings,
     during: str = "compose",
 ) -> None:
     """*delivery* could not be built, or not be handed over ("send"): our own mistake, kept."""
     delivery.parked(now, error, during=during)
+    if delivery.kind is not DeliveryKind.ALARM:  # one that cannot be built would make the next
+        told = {"reason": delivery.reason, "id": str(delivery.id)}
+        sound(session, AlarmKind.PARKED, told, settings=settings, now=now)
     if delivery.enquiry_id is not None and delivery.kind is DeliveryKind.ROUTED:
         enquiry = _locked(session, delivery.enquiry_id)
         enquiry.needs_attention(during)
@@ -162,7 +249,12 @@ def _after_giving_up(
     settings: Settings,
     signer: Signer,
     now: datetime,
+    came_back: bool = False,
 ) -> None:
+    """Pass the enquiry on where *delivery* was its way to a department; else only record it.
+
+    One that *came_back* was theirs for a while: by now the enquiry may be answered, or elsewhere.
+    """
     if delivery.kind is DeliveryKind.VERIFICATION:
         question_refused(session, delivery, now=now)
     if delivery.enquiry_id is None:
@@ -172,12 +264,24 @@ def _after_giving_up(
         record(
             session,
             about(enquiry),
-            f"{delivery.kind.value}_failed",
+            f"{delivery.kind.value}_{'bounced' if came_back else 'failed'}",
             now=now,
             by="system",
             after={"delivery": str(delivery.id)},
         )
         return
+    if came_back and not _waits_there(session, enquiry, delivery):
+        record(
+            session,
+            about(enquiry),
+            "bounced",
+            now=now,
+            by="system",
+            after={"delivery": str(delivery.id), "instead": ""},
+        )
+        return
+    before = enquiry.status
+    enquiry.came_back()
     tried = [d.recipient for d in deliveries_of(session, enquiry) if d.kind is delivery.kind]
     again = redeliver_to(
         session,
@@ -189,13 +293,25 @@ def _after_giving_up(
         now=now,
         tried=tried,
     )
-    enquiry.needs_attention("refused" if again else "undeliverable")
+    refused = "bounced" if came_back else "refused"
+    enquiry.needs_attention(refused if again else "undeliverable")
     log.error("mail.given_up", ref=enquiry.ref, passed_on=again is not None)
+    if again is None:
+        sound(session, AlarmKind.UNDELIVERABLE, {"ref": enquiry.ref}, settings=settings, now=now)
     record(
         session,
         about(enquiry),
-        "given_up",
+        "bounced" if came_back else "given_up",
         now=now,
         by="system",
+        before={"status": before.value} if before is not enquiry.status else None,
         after={"delivery": str(delivery.id), "instead": str(again.id) if again else ""},
     )
+
+
+def _waits_there(session: Session, enquiry: Enquiry, delivery: Delivery) -> bool:
+    """Whether the enquiry is still to be answered where *delivery* went."""
+    if not enquiry.is_open:
+        return False
+    latest = decisions_of(session, enquiry)[-1]
+    return EmailAddress(latest.recipient).key == delivery.recipient.casefold()
