@@ -46,7 +46,7 @@ def drafts(session: Session) -> list[Draft]:
 
 
 def draft_called(session: Session, name: str = DRAFT) -> Draft:
-    """The draft *name*. Raises NotFound, and RuleInvalid where a condition is not known any more."""
+    """The draft *name*. Raises NotFound, and RuleInvalid where its conditions are known no more."""
     row = session.execute(sa.select(rule_drafts).where(rule_drafts.c.name == name)).one_or_none()
     if row is None:
         raise NotFound(f"There is no draft “{name}”")
@@ -62,13 +62,11 @@ def open_draft(session: Session, name: str = DRAFT, *, desk: str, by: str, now: 
         raise Conflict(f"A draft’s name has 1 to {LONGEST_NAME} letters")
     begun = newest_rules(session, desk=desk)
     draft = Draft(name, begun.version, replace(begun, version=0), by, now, 1)
-    insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-    added = session.execute(
-        insert[session.get_bind().dialect.name](rule_drafts)
-        .values(name=name, base_version=begun.version, **_columns(draft))
-        .on_conflict_do_nothing()
-    )
-    if not added.rowcount:  # type: ignore[attr-defined]
+    postgres = session.get_bind().dialect.name == "postgresql"
+    insert: Any = postgresql.insert if postgres else sqlite.insert
+    values = {"name": name, "base_version": begun.version, **_columns(draft)}
+    added = insert(rule_drafts).values(values).on_conflict_do_nothing()
+    if session.scalar(added.returning(rule_drafts.c.name)) is None:
         raise Conflict(f"There is a draft “{name}” already")
     _tell(session, name, "opened", now=now, by=by, after={"base_version": begun.version})
     return draft
