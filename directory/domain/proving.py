@@ -8,15 +8,18 @@ on purpose; a bound on the steps ends it, and then the answer is ``Unsettled``, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from directory.domain.rule_index import bits
-from directory.domain.space import ABSENT, PRESENT, Box, Space, Unsettled, meet
+from directory.domain.space import PRESENT, Box, Space, Unsettled
 
 # Looks at one box while one question is settled, and in all.
 STEPS_A_QUESTION: Final = 200_000
 STEPS_IN_ALL: Final = 6_000_000
+
+# The number of a box, and what it asks for that is not certain.
+_Clause = tuple[int, list[tuple[int, int]]]
 
 
 class Prover:
@@ -146,120 +149,110 @@ class Prover:
 
         Raises Unsettled.
         """
-        within_it = self.space.closed(box)
-        if within_it is None or self.around(within_it, upto):
+        whole = self.space.closed(box)
+        if whole is None or self.around(whole, upto):
             return None
-        met = self.meeting(within_it, upto)
-        return self._walk_out(within_it, met) or self._cut(within_it, met)[0]
+        return self._search(whole, bits(self.meeting(whole, upto)))[0]
 
-    def _walk_out(self, box: Box, met: int) -> Box | None:
-        """The cheap try: no word but those needed, and the value that fewest boxes allow."""
-        space = self.space
-        needing = met & self.needing
-        left = met & ~self.needing
-        for number in bits(needing):
-            words = self.boxes[number - 1].items()
-            if all(
-                box.get(place) == PRESENT
-                for place, mask in words
-                if place >= space.words_from and mask == PRESENT
-            ):
-                left |= 1 << number - 1
-        found = dict(box)
-        for place in range(space.words_from):
-            if not left:
-                break
-            asking = self._asking(place) & left
-            if not asking:
-                continue
-            mask = box.get(place, space.full[place])
-            best = min(
-                _places(mask),
-                key=lambda bit: (asking & self._allowing(place, bit)).bit_count(),
-            )
-            found[place] = 1 << best
-            left &= ~asking | self._allowing(place, best)
-        for number in bits(left):
-            # Boxes that a word keeps away, absent or present.
-            if meet(self.boxes[number - 1], found) is not None:
-                return None
-        # What was left away counts as absent.
-        for number in bits(needing):
+    def _search(self, box: Box, numbers: Iterable[int]) -> tuple[Box | None, set[int]]:
+        """A part of *box* outside all boxes *numbers* (from 1), or None and those that prove it."""
+        start = dict(box)
+        clauses: list[_Clause] = []
+        for number in numbers:
+            asked = []
             for place, mask in self.boxes[number - 1].items():
-                if place >= space.words_from and mask == PRESENT:
-                    found.setdefault(place, ABSENT)
-        return space.closed(found)
-
-    def _cut(self, box: Box, met: int) -> tuple[Box | None, set[int]]:
-        """A part of *box* outside all boxes of *met*, or None and the boxes that proved it."""
-        return self._search(box, [number - 1 for number in bits(met)])
-
-    def _search(self, box: Box, clauses: list[int]) -> tuple[Box | None, set[int]]:
+                here = start.setdefault(place, self.space.full[place])
+                if not here & mask:
+                    break
+                if here & ~mask:
+                    asked.append((place, mask))
+            else:
+                if not asked:
+                    return None, {number}
+                clauses.append((number, asked))
         used: set[int] = set()
         steps = STEPS_A_QUESTION
-        waiting: list[tuple[Box, list[int]]] = [(box, clauses)]
+        waiting = [(start, clauses)]
         while waiting:
-            here, open_ones = waiting.pop()
-            steps -= len(open_ones)
-            self._steps -= len(open_ones)
+            here_now, remaining = waiting.pop()
+            steps -= len(remaining)
+            self._steps -= len(remaining)
             if steps < 0 or self._steps < 0:
                 raise Unsettled("too many ways in which words and choices go together")
-            found = self._follow(here, open_ones, used)
+            found = self._follow(here_now, remaining, used)
             if found is None:
                 continue
-            here, open_ones, narrow = found
-            if not open_ones:
-                return here, used
-            place, mask = narrow
-            inside = self.space.closed(
-                {**here, place: here.get(place, self.space.full[place]) & mask}
-            )
-            beyond = self.space.closed(
-                {**here, place: here.get(place, self.space.full[place]) & ~mask}
-            )
-            waiting += [(side, open_ones) for side in (inside, beyond) if side is not None]
+            here_now, remaining = found
+            if not remaining:
+                return here_now, used
+            # The box with the fewest ways out of it, and the last of these.
+            place, mask = min(remaining, key=lambda clause: len(clause[1]))[1][-1]
+            for way in (mask, ~mask):
+                side = self.space.narrowed(here_now, place, way)
+                if side is not None:
+                    waiting.append((side, remaining))
         return None, used
 
     def _follow(
-        self, box: Box, clauses: list[int], used: set[int]
-    ) -> tuple[Box, list[int], tuple[int, int]] | None:
-        """*box* without what can only be left one way, and what is still to be decided of it.
+        self, box: Box, clauses: list[_Clause], used: set[int]
+    ) -> tuple[Box, list[_Clause]] | None:
+        """*box* without what can only be left one way, and the clauses still to be left.
 
-        None where nothing remains. The last is where to cut next.
+        None where nothing of it remains.
         """
-        full = self.space.full
-        while True:
-            remaining: list[int] = []
-            narrow: tuple[int, int] = (0, 0)
-            fewest, moved = 1 << 30, False
-            for number in clauses:
-                ways = 0
-                out = (0, 0)
-                for place, mask in self.boxes[number].items():
-                    here = box.get(place, full[place])
-                    if not here & mask:
+        while clauses:
+            remaining: list[_Clause] = []
+            moved = False
+            for number, asked in clauses:
+                ways = []
+                for way in asked:
+                    here = box[way[0]]
+                    if not here & way[1]:
                         break
-                    if here & ~mask:
-                        ways += 1
-                        out = (place, mask)
+                    if here & ~way[1]:
+                        ways.append(way)
                 else:
-                    if ways == 0:
-                        used.add(number)
-                        return None
-                    if ways > 1:
-                        remaining.append(number)
-                        if ways < fewest:
-                            fewest, narrow = ways, out
+                    if len(ways) > 1:
+                        remaining.append((number, ways))
                         continue
                     used.add(number)
-                    place, mask = out
-                    smaller = self.space.closed({**box, place: box.get(place, full[place]) & ~mask})
+                    smaller = self.space.narrowed(box, ways[0][0], ~ways[0][1]) if ways else None
                     if smaller is None:
                         return None
                     box, moved = smaller, True
             clauses = remaining
             if not moved:
-                return box, clauses, narrow
+                freed = self._free(box, clauses)
+                if freed is None:
+                    break
+                box, clauses = freed
+        return box, clauses
+
+    def _free(self, box: Box, clauses: list[_Clause]) -> tuple[Box, list[_Clause]] | None:
+        """*box* where a value that no clause allows is taken, which costs no way out of any.
+
+        None where every value is allowed by some.
+        """
+        allowed: dict[int, int] = {}
+        for _, asked in clauses:
+            for place, mask in asked:
+                allowed[place] = allowed.get(place, 0) | mask
+        done: set[int] = set()
+        for place, mask in allowed.items():
+            free = box[place] & ~mask
+            if not free:
+                continue
+            if place >= self.space.words_from:
+                others = self.space.related(place, free)
+                if any(allowed.get(other, 0) & free for other in others):
+                    continue
+            smaller = self.space.narrowed(box, place, free)
+            if smaller is not None:
+                box = smaller
+                done.add(place)
+        if not done:
+            return None
+        return box, [it for it in clauses if not any(place in done for place, _ in it[1])]
 
     def covering(self, boxes: Sequence[Box], upto: int) -> list[int] | None:
         """The places of a smallest set of rules that cover *boxes*, or None if *upto* do not.
@@ -277,16 +270,16 @@ class Prover:
         needed: set[int] = set()
         for box in closed:
             if one := self.around(box, upto):
-                needed.add(next(bits(one)) - 1)
+                needed.add(next(bits(one)))
                 continue
-            left, used = self._cut(box, self.meeting(box, upto))
+            left, used = self._search(box, bits(self.meeting(box, upto)))
             if left is not None:
                 return None
             needed |= used
-        rules = {self.rule_of[number] for number in needed}
+        rules = {self.rule_of[number - 1] for number in needed}
         for rule in sorted(rules, reverse=True):
             others = [
-                number
+                number + 1
                 for other in rules - {rule}
                 for number in range(self.first[other], self.first[other + 1])
             ]

@@ -279,6 +279,27 @@ class Space:
                     found[other] = ABSENT
         return found
 
+    def related(self, place: int, bit: int) -> Sequence[int]:
+        """The words that a word brings with it when it is present, or absent, as *bit* says."""
+        return (self.contains if bit == PRESENT else self.contained).get(place, ())
+
+    def narrowed(self, box: Box, place: int, mask: int) -> Box | None:
+        """*box* (closed) with *mask* alone at *place*, a word with what it brings with it.
+
+        None where nothing is left.
+        """
+        bit = box.get(place, self.full[place]) & mask
+        if not bit:
+            return None
+        found = box.copy()
+        found[place] = bit
+        if place >= self.words_from and bit != self.full[place]:
+            for other in self.related(place, bit):
+                if not found.get(other, bit) & bit:
+                    return None
+                found[other] = bit
+        return found
+
     # ------------------------------------------------------------------ conditions as boxes
 
     def boxes(self, condition: Condition) -> list[Box]:
