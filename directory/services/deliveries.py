@@ -32,16 +32,16 @@ from directory.domain.errors import (
 from directory.domain.ids import new_id
 from directory.domain.incoming import RecipientReport, Status
 from directory.domain.values import EmailAddress
+from directory.services.alarms import sound
 from directory.services.enquiries import redeliver_to
 from directory.services.evidence import mailbox_refused, visitor_refused
-from directory.services.alarms import sound
 from directory.services.history import about, record
 from directory.services.trust import question_refused
 from directory.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_CHANGED = ("ref", "status", "routed_at", "version")
+_CHANGED = ("ref", "status", "routed_at", "version", "department_id")
 _FOR_UPDATE = (
     sa.select(Enquiry)
     .where(enquiries.c.id == sa.bindparam("enquiry_id"))
@@ -61,7 +61,8 @@ def record_accepted(session: Session, delivery: Delivery, attempt: Attempt, now:
         return
     enquiry = _locked(session, delivery.enquiry_id)
     before = enquiry.status
-    if enquiry.accepted_by_department(now):
+    # One that was being sent when the enquiry was passed on tells nothing of who has it now.
+    if not _was_passed_on(enquiry, delivery) and enquiry.accepted_by_department(now):
         record(
             session,
             about(enquiry),
@@ -108,6 +109,9 @@ def record_failure(
             random.random(),  # noqa: S311  spreads retries, guards nothing
         )
         delivery.deferred(now, delay, failure)
+        asked_for = delivery.enquiry_id if delivery.kind is DeliveryKind.ROUTED else None
+        if asked_for is not None and _was_passed_on(_locked(session, asked_for), delivery):
+            delivery.cancelled(now, "passed on meanwhile")
         return delivery.state
     delivery.failed(now, failure)
     if _is_the_mailboxs_fault(failure) and delivery.kind is not DeliveryKind.ACKNOWLEDGEMENT:
@@ -270,11 +274,12 @@ def _after_giving_up(
             after={"delivery": str(delivery.id)},
         )
         return
-    if came_back and not _waits_there(session, enquiry, delivery):
+    elsewhere = _was_passed_on(enquiry, delivery)
+    if elsewhere or (came_back and not _waits_there(session, enquiry, delivery)):
         record(
             session,
             about(enquiry),
-            "bounced",
+            "bounced" if came_back else "given_up",
             now=now,
             by="system",
             after={"delivery": str(delivery.id), "instead": ""},
@@ -307,6 +312,11 @@ def _after_giving_up(
         before={"status": before.value} if before is not enquiry.status else None,
         after={"delivery": str(delivery.id), "instead": str(again.id) if again else ""},
     )
+
+
+def _was_passed_on(enquiry: Enquiry, delivery: Delivery) -> bool:
+    """Whether another department has the enquiry by now than the one *delivery* is for."""
+    return enquiry.department_id != delivery.department_id
 
 
 def _waits_there(session: Session, enquiry: Enquiry, delivery: Delivery) -> bool:
