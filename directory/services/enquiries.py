@@ -33,6 +33,7 @@ from directory.domain.ledger import Account
 from directory.domain.routing import Facts, Outcome, decide
 from directory.domain.values import EmailAddress, Reference
 from directory.services.contacts import answer_by
+from directory.services.evidence import visitor_refuses
 from directory.services.history import about, record
 from directory.services.post import Post
 from directory.settings import Settings
@@ -440,6 +441,8 @@ def _wants_receipt(
     if email.local.casefold() in NEVER_ANSWERED or email.is_no_reply:
         return False
     if email.key == settings.mail.from_.casefold():
+        return False
+    if visitor_refuses(session, str(email), signer=signer):
         return False
     return not is_mailbox_of_ours(session, str(email))
 

@@ -123,6 +123,10 @@ class Post:
             chosen["why"] = localised(decision.why, language)[0]
         if enquiry.email:
             reply_to: list[Mailbox] = [{"name": enquiry.name, "address": enquiry.email}]
+            if settings.copies_answers:
+                # The answer goes there too, and marks the enquiry answered by itself.
+                log = self._signer.log_address(enquiry.ref, mailbox=settings.log_mailbox)
+                reply_to.append({"name": "", "address": log})
         else:
             reply_to = self._desk_mailbox(language)
         inputs: RoutedInputs = {

@@ -135,13 +135,14 @@ def ask_department(
 ) -> list[Answer]:
     """Somebody wants the mailboxes of *department* asked now.
 
-    Those that have an open question, and those that wrote that they want none, are not asked.
+    Those that have an open question, and those that wrote that they want none, are not asked. A
+    suspended one is: that it takes mail again, only its own answer shows.
     """
     _one_at_a_time(session)
     return [
         _ask(session, department, point, settings=settings, now=now, by=by, wanted=True)
         for point in department.points
-        if point.kind is PointKind.EMAIL and point.live
+        if point.kind is PointKind.EMAIL and _may_answer(point)
     ]
 
 
@@ -261,9 +262,15 @@ def remind(session: Session, *, settings: Settings, now: datetime, limit: int = 
 def stands(department: Department, challenge: Challenge) -> bool:
     """Whether what was asked is still to be answered: the mailbox is there, and is the same."""
     return department.status is DepartmentStatus.ACTIVE and any(
-        point.id == challenge.contact_point_id and point.live and point.value == challenge.address
+        point.id == challenge.contact_point_id
+        and _may_answer(point)
+        and point.value == challenge.address
         for point in department.points
     )
+
+
+def _may_answer(point: ContactPoint) -> bool:
+    return point.live or point.state is PointState.SUSPENDED
 
 
 def _unsettled(session: Session, challenge: Challenge) -> Sequence[Delivery]:
