@@ -265,6 +265,9 @@ enquiries = sa.Table(
     _uuid("department_id", sa.ForeignKey("department.id"), nullable=False),
     sa.Column("answer_by", Utc),
     sa.Column("routed_at", Utc),
+    sa.Column("taken_by", sa.String(254), nullable=False, server_default=""),
+    sa.Column("taken_at", Utc),
+    sa.Column("closed_at", Utc),
     sa.Column("first_answer_at", Utc),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("link_version", sa.Integer, nullable=False),
@@ -716,10 +719,8 @@ def _note_what_is_counted_differently(session: Session, *_: Any) -> None:
                 _note_counted(session, it.id)
         elif isinstance(it, Delivery):
             before = _before(it, "state")
-            # A claim, or another wait, changes nothing; what is new or settled may.
-            if (not before and it in session.new) or (
-                before and (before[0] in SETTLED) != (it.state in SETTLED)
-            ):
+            # A claim, or another wait, changes nothing; what is new, settled or not any more may.
+            if it in session.new or (before and {before[0], it.state} & set(SETTLED)):
                 note_delivery(session, it)
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from directory.domain.errors import Conflict
 from directory.domain.numbers import PhoneNumber
 from directory.domain.values import EmailAddress
 
@@ -28,6 +29,8 @@ class EnquiryStatus(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+# What an act can be taken back to, beside states and words.
+_INSTANTS = ("routed_at", "taken_at", "first_answer_at", "closed_at")
 _OPEN = frozenset({EnquiryStatus.RECEIVED, EnquiryStatus.ROUTED, EnquiryStatus.TAKEN})
 
 
@@ -171,6 +174,9 @@ class Enquiry:
     department_id: UUID | None = None
     answer_by: datetime | None = None
     routed_at: datetime | None = None
+    taken_by: str = ""
+    taken_at: datetime | None = None
+    closed_at: datetime | None = None
     first_answer_at: datetime | None = None
     version: int = 1
     link_version: int = 1
@@ -204,15 +210,52 @@ class Enquiry:
         """There is evidence of an answer at *at*; True when that is news.
 
         One that is held, closed or withdrawn stays so: an answer seen later does not reopen it.
+        Whoever answered has seen to whatever needed attention.
         """
         if self.first_answer_at is None:
             self.first_answer_at = at
             self.version += 1
         if not self.is_open:
             return False
-        self.status = EnquiryStatus.ANSWERED
+        self.status, self.attention = EnquiryStatus.ANSWERED, ""
         self.version += 1
         return True
+
+    def taken(self, by: str, at: datetime) -> None:
+        """*by*, a person or a mailbox, has it from *at* on, whoever had it before.
+
+        Also one that was answered: there is more to say. Raises Conflict for one that is held,
+        closed or withdrawn.
+        """
+        if not self.is_open and self.status is not EnquiryStatus.ANSWERED:
+            raise Conflict(f"an enquiry that is {self.status.value} cannot be taken")
+        self.status, self.taken_by, self.taken_at = EnquiryStatus.TAKEN, by, at
+        self.version += 1
+
+    def closed(self, at: datetime) -> None:
+        """Nothing more is expected of anybody. Raises Conflict for one that is held or withdrawn."""
+        if self.status in {EnquiryStatus.HELD, EnquiryStatus.WITHDRAWN}:
+            raise Conflict(f"an enquiry that is {self.status.value} cannot be closed")
+        self.status, self.attention, self.closed_at = EnquiryStatus.CLOSED, "", at
+        self.version += 1
+
+    def standing(self) -> dict[str, Any]:
+        """Where it stands, so that :meth:`stand_again` can put it back there."""
+        told: dict[str, Any] = {"status": self.status.value, "attention": self.attention}
+        told["taken_by"] = self.taken_by
+        for name in _INSTANTS:
+            instant: datetime | None = getattr(self, name)
+            told[name] = instant.isoformat() if instant else None
+        return told
+
+    def stand_again(self, told: dict[str, Any]) -> None:
+        """Put back what *told*, made by :meth:`standing`, says."""
+        self.status, self.attention = EnquiryStatus(told["status"]), told["attention"]
+        self.taken_by = told["taken_by"]
+        for name in _INSTANTS:
+            text = told[name]
+            setattr(self, name, datetime.fromisoformat(text) if text else None)
+        self.version += 1
 
     def needs_attention(self, reason: str) -> None:
         """Put it on the list an admin looks at first, with *reason* in one word or sentence."""
