@@ -34,6 +34,7 @@ from pydantic import (
 
 from directory.domain.calendars import Override, WorkingCalendar
 from directory.domain.errors import InvalidValue, SettingsInvalid
+from directory.domain.mailboxes import EmailAddress
 
 PREFIX = "DIRECTORY_"
 
@@ -67,6 +68,15 @@ def _base_url(url: str) -> str:
 def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         ipaddress.ip_network(value, strict=False)
+    return values
+
+
+def _addresses(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            EmailAddress.parse(value)
+        except InvalidValue as error:
+            raise ValueError(f"“{value}”: {error}") from None
     return values
 
 
@@ -107,6 +117,7 @@ class MailSettings(Section):
     reply_mode: Literal["direct", "copy", "relay"] = "copy"
     bounce_domain: str = ""
     smtputf8: bool = False
+    alarms: Annotated[tuple[str, ...], AfterValidator(_addresses)] = ()
 
     @property
     def smtp(self) -> bool:
@@ -192,6 +203,14 @@ class DeliverySettings(Section):
     alarm_after_s: Annotated[float, Field(gt=0)] = 14400
 
 
+class CanarySettings(Section):
+    """A test enquiry sent now and then, which must be accepted in time."""
+
+    every_minutes: Annotated[float, Field(ge=0)] = 0
+    within_s: Annotated[float, Field(gt=0)] = 300
+    department: str = ""
+
+
 class InboundSettings(Section):
     lmtp: str = ""
     imap: str = ""
@@ -230,6 +249,7 @@ class Settings(Section):
     verify: VerifySettings = VerifySettings()
     embed: EmbedSettings = EmbedSettings()
     delivery: DeliverySettings = DeliverySettings()
+    canary: CanarySettings = CanarySettings()
     inbound: InboundSettings = InboundSettings()
     auth: AuthSettings = AuthSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from directory.adapters import limits, outbox
+from directory.adapters import duties, limits, outbox
 from directory.adapters.compose import compose
 from directory.adapters.mail import Accepted, LeaseLost, Transport
 from directory.domain.delivery import Attempt, Delivery, DeliveryState, Outcome
@@ -24,6 +24,7 @@ from directory.domain.errors import DeliveryFailure, DirectoryError, Unavailable
 from directory.parts import Parts
 from directory.services import trust
 from directory.services.deliveries import park, record_accepted, record_failure
+from directory.services.minute import go_round
 
 log = structlog.get_logger(__name__)
 
@@ -87,11 +88,12 @@ class Worker:
                 if processed and sent - cleared >= _CHECKPOINT_S:
                     self._parts.db.checkpoint()
                     cleared = time.monotonic()
-                if processed >= BATCH:
-                    continue  # else nothing more was due, and whatever came since has rung
+                # Also while a backlog is worked off: that is when there is something to tell.
                 if time.monotonic() - swept >= self._times.sweep_s:
                     self._sweep()
                     swept = time.monotonic()
+                if processed >= BATCH:
+                    continue  # else nothing more was due, and whatever came since has rung
                 if time.monotonic() - sent >= _KEPT_OPEN_S:
                     self._transport.close()
                 self._parts.doorbell.wait(self._patience(), unless=self._stopping.is_set)
@@ -138,6 +140,8 @@ class Worker:
     def _claim(self, due_by: datetime, only: list[int] | None) -> list[Delivery]:
         now = self._parts.now()
         with self._parts.db.writing() as session:
+            if duties.is_on(session, duties.MAIL_PAUSED):
+                return []
             batch = outbox.claim_due(
                 session,
                 owner=self._owner,
@@ -173,7 +177,9 @@ class Worker:
                 outbox.keep_content(session, composed, owner=self._owner)
                 for delivery_id, cause in broken.items():
                     if found := outbox.held(session, delivery_id, owner=self._owner):
-                        park(session, found, cause, self._parts.now())
+                        park(
+                            session, found, cause, self._parts.now(), settings=self._parts.settings
+                        )
                         tally.add(found.state)
         self._let_go(broken)
         return ready
@@ -266,7 +272,7 @@ class Worker:
                 log.warning("worker.late_result", delivery=delivery_id)
                 return None
             if not isinstance(result, DeliveryFailure):
-                park(session, delivery, result, now, during="send")
+                park(session, delivery, result, now, settings=parts.settings, during="send")
                 return delivery.state
             attempt = Attempt.that_failed(
                 delivery_id, result, at=now, seconds=seconds, server=self._transport.server
@@ -322,6 +328,8 @@ class Worker:
         """Seconds until something may be due without anybody ringing."""
         with self._parts.db.reading() as session:
             due = outbox.next_due(session)
+            if duties.is_on(session, duties.MAIL_PAUSED):
+                due = None
         longest = min(self._times.sweep_s, _KEPT_OPEN_S)
         if due is None:
             return longest
@@ -331,6 +339,7 @@ class Worker:
         with self._parts.db.writing() as session:
             limits.forget(session, now=self._parts.now())
         self._ask()
+        go_round(self._parts)
 
     def _ask(self) -> None:
         """Ask the mailboxes whose time has come. No enquiry waits for what goes wrong with it."""

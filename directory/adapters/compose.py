@@ -211,6 +211,16 @@ class ChangeNoticeInputs(LetterInputs):
     page_url: str
 
 
+class AlarmInputs(LetterInputs):
+    """To the operators: ``what`` is wrong with the service, ``since`` when, and the ``fix``."""
+
+    list_domain: str
+    alarm: str
+    what: str
+    fix: str
+    since: str
+
+
 def compose(delivery: Delivery) -> bytes:
     """The message of *delivery*, to be kept and sent as it is.
 
@@ -226,6 +236,8 @@ def compose(delivery: Delivery) -> bytes:
             return _verification(delivery, cast(VerificationInputs, delivery.inputs))
         case DeliveryKind.CHANGE_NOTICE:
             return _change_notice(delivery, cast(ChangeNoticeInputs, delivery.inputs))
+        case DeliveryKind.ALARM:
+            return _alarm(delivery, cast(AlarmInputs, delivery.inputs))
 
 
 def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
@@ -305,6 +317,16 @@ def _change_notice(delivery: Delivery, m: ChangeNoticeInputs) -> bytes:
     }
     words = _words(delivery, page)
     header = _directory_header(delivery, m, words["subject"], m["list_domain"])
+    return _message(delivery, header, page | words)
+
+
+def _alarm(delivery: Delivery, m: AlarmInputs) -> bytes:
+    page = {"m": m, "lang": delivery.language, "since": _when(m, m["since"], delivery.language)}
+    words = _words(delivery, page)
+    header = [
+        *_directory_header(delivery, m, words["subject"], m["list_domain"]),
+        mime.token("X-Enquiry-Alarm", m["alarm"]),
+    ]
     return _message(delivery, header, page | words)
 
 

@@ -38,6 +38,7 @@ _BOUNCE_LETTERS = {
     DeliveryKind.ACKNOWLEDGEMENT: "a",
     DeliveryKind.VERIFICATION: "v",
     DeliveryKind.CHANGE_NOTICE: "c",
+    DeliveryKind.ALARM: "w",  # a warning
 }
 _BOUNCE_KINDS = {letter: kind for kind, letter in _BOUNCE_LETTERS.items()}
 

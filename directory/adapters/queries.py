@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from directory.adapters.db import (
+    FLAGGED,
     attempts,
     contact_points,
     decisions,
@@ -532,9 +533,10 @@ def enquiry_rows(
     *,
     status: EnquiryStatus | None = None,
     department: str = "",
+    attention: bool = False,
     limit: int = 50,
 ) -> list[EnquiryRow]:
-    """The newest enquiries first."""
+    """The newest enquiries first; with *attention* only those that somebody must look at."""
     wanted = (
         sa.select(
             enquiries.c.ref,
@@ -553,6 +555,8 @@ def enquiry_rows(
         wanted = wanted.where(enquiries.c.status == status)
     if department:
         wanted = wanted.where(departments.c.slug == department)
+    if attention:
+        wanted = wanted.where(FLAGGED)
     return [EnquiryRow(*row) for row in session.execute(wanted)]
 
 
@@ -600,6 +604,11 @@ def moves_of_rules(
         )
         .exists()
     )
+    tests = (
+        sa.select(enquiries.c.id)
+        .where(enquiries.c.id == decisions.c.enquiry_id, enquiries.c.test)
+        .exists()
+    )
     counted = (
         sa.select(
             decisions.c.rule_id,
@@ -618,6 +627,7 @@ def moves_of_rules(
             decisions.c.rule_id.in_(sa.bindparam("rules", expanding=True)),
             decisions.c.at >= since,
             ~replaced,
+            ~tests,
         )
         .group_by(decisions.c.rule_id)
     )
@@ -645,7 +655,7 @@ def moves_of_topics(session: Session, *, since: datetime) -> list[MoveCount]:
             sa.func.count(),
             sa.func.sum(sa.case((moved, 1), else_=0)),
         )
-        .where(enquiries.c.received_at >= since)
+        .where(enquiries.c.received_at >= since, ~enquiries.c.test)
         .group_by(enquiries.c.topic)
     )
     found = [MoveCount(*row) for row in session.execute(counted)]

@@ -18,9 +18,12 @@ def enquiry() -> None:
 @enquiry.command("list")
 @click.option("--status", metavar="STATUS")
 @click.option("--department", default="", metavar="SLUG")
+@click.option("--attention", is_flag=True, help="Only what somebody must look at.")
 @click.option("--limit", default=50, type=click.IntRange(1, 10_000))
 @common
-def enquiry_list(talk: Talk, status: str | None, department: str, limit: int) -> None:
+def enquiry_list(
+    talk: Talk, status: str | None, department: str, attention: bool, limit: int
+) -> None:
     """The newest first; no texts, no persons."""
     from directory.adapters.formats import enquiry_row_json, listing
     from directory.adapters.queries import enquiry_rows
@@ -32,7 +35,9 @@ def enquiry_list(talk: Talk, status: str | None, department: str, limit: int) ->
         known = ", ".join(EnquiryStatus)
         raise click.UsageError(f"there is no status {status!r}; known are {known}") from None
     with talk.parts.db.reading() as session:
-        rows = enquiry_rows(session, status=wanted, department=department, limit=limit)
+        rows = enquiry_rows(
+            session, status=wanted, department=department, attention=attention, limit=limit
+        )
     prefix = talk.settings.enquiry.reference_prefix
     items = [enquiry_row_json(row, prefix=prefix) for row in rows]
     talk.data(

@@ -238,6 +238,7 @@ def _require_database(talk: Talk) -> None:
 @common
 def worker(talk: Talk, once: bool) -> None:
     """Send what is queued."""
+    from directory.services.minute import go_round
     from directory.supervisor import transport_of
     from directory.worker import Worker, stop_on
 
@@ -248,6 +249,7 @@ def worker(talk: Talk, once: bool) -> None:
     if not once:
         sender.run()
         return
+    go_round(talk.parts)
     tally = sender.run_once()
     talk.data(
         {"processed": tally.processed, "deferred": tally.deferred, "failed": tally.failed},

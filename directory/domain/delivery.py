@@ -55,6 +55,7 @@ class DeliveryKind(StrEnum):
     ACKNOWLEDGEMENT = "acknowledgement"
     VERIFICATION = "verification"
     CHANGE_NOTICE = "change_notice"
+    ALARM = "alarm"
 
 
 class Outcome(StrEnum):

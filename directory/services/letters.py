@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from directory.adapters.catalogue import gettext
 from directory.adapters.compose import (
+    AlarmInputs,
     ChangeNoticeInputs,
     LetterInputs,
     Mailbox,
@@ -25,6 +26,7 @@ from directory.adapters.compose import (
 )
 from directory.adapters.db import departments
 from directory.adapters.links import CROCKFORD, Signer
+from directory.domain.alarms import AlarmWords
 from directory.domain.columns import slots_of
 from directory.domain.contacts import (
     ADDRESS_KINDS,
@@ -179,6 +181,34 @@ class Letters:
             if not EmailAddress(address).is_no_reply
         ]
 
+    def alarm(self, words: AlarmWords, *, kind: str, since: datetime) -> list[Delivery]:
+        """To each operator: what is wrong since when, and the fix. None where nobody is known."""
+        desk = self._desk_department()
+        if desk is None:
+            return []
+        language = language_of(desk, self._settings)
+        inputs: AlarmInputs = {
+            **self._common(desk, language),
+            "reply_to": [],
+            "list_domain": self._settings.site.host,
+            "alarm": kind,
+            "what": localised(words.what, language)[0],
+            "fix": localised(words.fix, language)[0],
+            "since": since.isoformat(),
+        }
+        symbols = new_symbols()
+        return [
+            self._post(
+                DeliveryKind.ALARM, address, language, dict(inputs), desk, name=f"{symbols}.{number}"
+            )
+            for number, address in enumerate(self._operators(desk), 1)
+        ]
+
+    def _operators(self, desk: Department) -> list[str]:
+        mailbox = desk.mailbox.value if desk.mailbox else ""
+        known = self._settings.mail.alarms or (desk.owner_email or desk.backup_email or mailbox,)
+        return list(dict.fromkeys(filter(None, known)))
+
     def _common(self, department: Department, language: str) -> LetterInputs:
         settings = self._settings
         return {
@@ -191,10 +221,13 @@ class Letters:
             "place": place_of(department, language),
         }
 
-    def _desk(self, language: str) -> list[Mailbox]:
-        desk = self._session.scalar(
+    def _desk_department(self) -> Department | None:
+        return self._session.scalar(
             sa.select(Department).where(departments.c.slug == self._settings.site.desk)
         )
+
+    def _desk(self, language: str) -> list[Mailbox]:
+        desk = self._desk_department()
         if desk is None or desk.mailbox is None:
             return []
         name = localised(desk.name, language)[0]

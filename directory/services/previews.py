@@ -13,6 +13,7 @@ from directory.adapters.catalogue import gettext
 from directory.adapters.compose import compose
 from directory.adapters.queries import Published, decisions_of, enquiry_by_ref
 from directory.domain.contacts import ContactPoint, Department, PointKind, Topic, localised
+from directory.domain.alarms import ALARMS, AlarmKind
 from directory.domain.delivery import DeliveryKind
 from directory.domain.enquiry import Decision, Enquiry
 from directory.domain.errors import NotFound
@@ -62,6 +63,9 @@ def preview(parts: Parts, kind: str, *, ref: str | None, language: str) -> bytes
             case DeliveryKind.VERIFICATION:
                 challenge = _made_up_challenge(department, now)
                 delivery = letters.question(department, challenge, reminder=0)
+            case DeliveryKind.ALARM:
+                words = ALARMS[AlarmKind.DISK].filled({"free_mb": 120})
+                [delivery, *_] = letters.alarm(words, kind=AlarmKind.DISK.value, since=now)
             case DeliveryKind.CHANGE_NOTICE:
                 [delivery, *_] = letters.change_notices(
                     department,
