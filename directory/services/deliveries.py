@@ -14,7 +14,6 @@ from directory.adapters.db import enquiries, store
 from directory.adapters.links import Signer
 from directory.adapters.queries import Published, decisions_of, deliveries_of
 from directory.domain.alarms import AlarmKind
-from directory.domain.alarms import AlarmKind
 from directory.domain.delivery import (
     Attempt,
     Delivery,
@@ -36,7 +35,6 @@ from directory.domain.values import EmailAddress
 from directory.services.alarms import sound
 from directory.services.enquiries import redeliver_to
 from directory.services.evidence import mailbox_refused, visitor_refused
-from directory.services.alarms import sound
 from directory.services.history import about, record
 from directory.services.trust import question_refused
 from directory.settings import Settings
@@ -98,8 +96,6 @@ def record_failure(
     times = settings.delivery
     if isinstance(failure, OurFailure):
         log.error("mail.refused_us", stage=failure.stage, code=failure.code, server=attempt.server)
-        refused = {"server": attempt.server, "reply": f"{failure.stage} {failure.code}"}
-        sound(session, AlarmKind.REFUSED_US, refused, settings=settings, now=now)
         refused = {"server": attempt.server, "reply": f"{failure.stage} {failure.code}"}
         sound(session, AlarmKind.REFUSED_US, refused, settings=settings, now=now)
     given_up = delivery.is_given_up(
@@ -305,8 +301,6 @@ def _after_giving_up(
     refused = "bounced" if came_back else "refused"
     enquiry.needs_attention(refused if again else "undeliverable")
     log.error("mail.given_up", ref=enquiry.ref, passed_on=again is not None)
-    if again is None:
-        sound(session, AlarmKind.UNDELIVERABLE, {"ref": enquiry.ref}, settings=settings, now=now)
     if again is None:
         sound(session, AlarmKind.UNDELIVERABLE, {"ref": enquiry.ref}, settings=settings, now=now)
     record(

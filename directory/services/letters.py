@@ -199,7 +199,12 @@ class Letters:
         symbols = new_symbols()
         return [
             self._post(
-                DeliveryKind.ALARM, address, language, dict(inputs), desk, name=f"{symbols}.{number}"
+                DeliveryKind.ALARM,
+                address,
+                language,
+                dict(inputs),
+                desk,
+                name=f"{symbols}.{number}",
             )
             for number, address in enumerate(self._operators(desk), 1)
         ]

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from directory.adapters.catalogue import gettext
 from directory.adapters.compose import compose
 from directory.adapters.queries import Published, decisions_of, enquiry_by_ref
-from directory.domain.contacts import ContactPoint, Department, PointKind, Topic, localised
 from directory.domain.alarms import ALARMS, AlarmKind
+from directory.domain.contacts import ContactPoint, Department, PointKind, Topic, localised
 from directory.domain.delivery import DeliveryKind
 from directory.domain.enquiry import Decision, Enquiry
 from directory.domain.errors import NotFound
