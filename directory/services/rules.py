@@ -443,7 +443,7 @@ def versions(session: Session, now: datetime) -> list[Version]:
         begins = row.effective_at
         if version == current:
             state = VersionState.PUBLISHED
-        elif earliest is not None and earliest <= begins:
+        elif earliest is not None and row.published_at < begins and earliest <= begins:
             state = VersionState.SUPERSEDED
         else:
             state = VersionState.SCHEDULED if begins > now else VersionState.PAST
