@@ -7,7 +7,6 @@ history, no Referer and no log of another.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -15,7 +14,6 @@ from flask import (
     Blueprint,
     Response,
     abort,
-    make_response,
     redirect,
     render_template,
     request,
@@ -25,7 +23,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
-from directory.adapters.links import FORM_TOKEN_AGE, TokenState, link_in
+from directory.adapters.links import TokenState, link_in
 from directory.adapters.queries import department_ever_called
 from directory.domain.contacts import Department, DepartmentStatus, localised
 from directory.domain.errors import InvalidValue, LinkRefused, RateLimited
@@ -40,17 +38,16 @@ from directory.services.trust import (
     objected,
 )
 from directory.web import errors, present
-from directory.web.context import _, db, is_https, language, now, parts, sender, settings
+from directory.web.context import _, db, language, now, parts, sender, settings
 from directory.web.department_page import successor_of
+from directory.web.exchange import SYMBOLS, Exchange, no_cookie, private
 from directory.web.forms import ReportForm
 
 log = structlog.get_logger(__name__)
 
 bp = Blueprint("actions", __name__)
 
-# How long the cookie given for a link opens its page.
-OPEN_FOR = timedelta(minutes=30)
-_SYMBOLS = 8
+_ASKED = Exchange("verification", "actions.verification", "v")
 _DOINGS = ("correct", "change")
 
 
@@ -61,7 +58,7 @@ _DOINGS = ("correct", "change")
 def verification(token: str) -> ResponseReturnValue:
     """A link out of a mail is exchanged; the address it leads to shows, asks and is answered."""
     try:
-        if len(token) != _SYMBOLS:
+        if len(token) != SYMBOLS:
             return _exchange(token)
         return _answer(token) if request.method == "POST" else _show(token)
     except LinkRefused as error:
@@ -83,12 +80,12 @@ def _exchange(token: str) -> Response:
         token=challenge.symbols,
         do=doing if doing in _DOINGS else None,
     )
-    return _remember(_private(redirect(target, 303)), challenge)
+    return _remember(private(redirect(target, 303)), challenge)
 
 
 def _show(symbols: str) -> Response:
     if not _is_remembered(symbols):
-        return _private(make_response(render_template("public/cookie.html", robots="noindex")))
+        return no_cookie()
     with db().reading() as session:
         challenge = challenge_of(session, symbols)
         department = session.get_one(Department, challenge.department_id)
@@ -108,7 +105,8 @@ def _answer(symbols: str) -> Response:
     with db().reading() as session:
         try:
             challenge = challenge_of(session, symbols)
-            _read_nonce(challenge, request.form.get("nonce", ""))
+            if _ASKED.read_nonce(request.form.get("nonce", "")) != _named(challenge):
+                raise LinkRefused("forged")
         except LinkRefused as error:
             log.warning("nonce.refused", purpose="verification", reason=error.reason)
             abort(403)
@@ -134,7 +132,7 @@ def _answer(symbols: str) -> Response:
             propose_from_mailbox(session, challenge, form.report(), settings=settings(), now=now())
         answer = challenge.answer
     target = url_for("actions.verification", token=symbols, done=answer)
-    return _private(redirect(target, 303))
+    return private(redirect(target, 303))
 
 
 def _question(
@@ -152,12 +150,12 @@ def _question(
         rows=shown_rows(department, tag, settings=settings(), now=now()),
         form=form,
         errors=problems,
-        nonce=parts().signer.sign_value("verification nonce", _named(challenge), now()),
+        nonce=_ASKED.nonce(_named(challenge)),
         first="change" if problems or request.args.get("do") == "change" else "correct",
         asked_at=present.moment(challenge.sent_at, _zone(department), "", tag),
         robots="noindex",
     )
-    return _private(make_response(page, status))
+    return private(page, status)
 
 
 def _thanks(department: Department, answer: str) -> Response:
@@ -170,7 +168,7 @@ def _thanks(department: Department, answer: str) -> Response:
         report_url=url_for("actions.report", lang=tag, slug=department.slug),
         robots="noindex",
     )
-    return _private(make_response(page))
+    return private(page)
 
 
 def _refused(token: str, error: LinkRefused) -> Response:
@@ -178,7 +176,7 @@ def _refused(token: str, error: LinkRefused) -> Response:
         return errors.answer(404)
     tag = language()
     with db().reading() as session:
-        challenge = challenge_of(session, token[:_SYMBOLS])
+        challenge = challenge_of(session, token[:SYMBOLS])
         department = session.get_one(Department, challenge.department_id)
         name = localised(department.name, tag)[0]
         if error.reason == "spent" and challenge.answered_at is not None:
@@ -210,45 +208,12 @@ def _named(challenge: Challenge) -> list[Any]:
     return [challenge.symbols, challenge.version]
 
 
-def _read_nonce(challenge: Challenge, text: str) -> None:
-    """Raise LinkRefused unless *text* is from a page about this challenge, a day old at most."""
-    read = parts().signer.read_value
-    if read("verification nonce", text, now(), max_age=FORM_TOKEN_AGE) != _named(challenge):
-        raise LinkRefused("forged")
-
-
-def _cookie() -> str:
-    # Not __Host-: that prefix wants the cookie sent to every address, and this one goes to one.
-    return "__Secure-directory_v" if is_https() else "directory_v"
-
-
 def _remember(response: Response, challenge: Challenge) -> Response:
-    response.set_cookie(
-        _cookie(),
-        parts().signer.sign_value("verification cookie", challenge.symbols, now()),
-        max_age=int(OPEN_FOR.total_seconds()),
-        path=url_for("actions.verification", token=challenge.symbols),
-        secure=is_https(),
-        httponly=True,
-        samesite="Lax",
-    )
-    return response
+    return _ASKED.remember(response, challenge.symbols, challenge.symbols)
 
 
 def _is_remembered(symbols: str) -> bool:
-    """Whether this browser came here by the link, less than half an hour ago."""
-    text = request.cookies.get(_cookie(), "")
-    try:
-        read = parts().signer.read_value("verification cookie", text, now(), max_age=OPEN_FOR)
-    except LinkRefused:
-        return False
-    return bool(read == symbols)
-
-
-def _private(response: Any) -> Response:
-    made = make_response(response)
-    made.headers["Cache-Control"] = "no-store"
-    return made
+    return bool(_ASKED.remembered() == symbols)
 
 
 def _zone(department: Department) -> str:
@@ -278,8 +243,8 @@ def unsubscribe(token: str) -> ResponseReturnValue:
             object_to_questions(session, found, now=now())
         if one_click:
             # To a program; RFC 8058 has it follow no redirect.
-            return _private(Response("done\n", mimetype="text/plain"))
-        return _private(redirect(url_for("actions.unsubscribe", token=token), 303))
+            return private(Response("done\n", mimetype="text/plain"))
+        return private(redirect(url_for("actions.unsubscribe", token=token), 303))
     page = render_template(
         "public/unsubscribe.html",
         address=challenge.address,
@@ -287,7 +252,7 @@ def unsubscribe(token: str) -> ResponseReturnValue:
         nonce=parts().signer.form_token(now()),
         robots="noindex",
     )
-    return _private(make_response(page))
+    return private(page)
 
 
 def _is_form_token(text: str) -> bool:
@@ -350,7 +315,7 @@ def _keep(session: Session, slug: str, form: ReportForm) -> None:
 
 
 def _to_thanks(lang: str, slug: str) -> Response:
-    return _private(redirect(url_for("actions.report", lang=lang, slug=slug, sent=1), 303))
+    return private(redirect(url_for("actions.report", lang=lang, slug=slug, sent=1), 303))
 
 
 def _report_page(
@@ -370,7 +335,7 @@ def _report_page(
         errors=problems,
         robots="noindex",
     )
-    return _private(make_response(page, status))
+    return private(page, status)
 
 
 def _reported(department: Department, lang: str) -> Response:
@@ -380,4 +345,4 @@ def _reported(department: Department, lang: str) -> Response:
         department_url=present.department_url(department.slug, lang),
         robots="noindex",
     )
-    return _private(make_response(page))
+    return private(page)
