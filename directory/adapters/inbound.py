@@ -36,7 +36,7 @@ _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([bqBQ])\?([^?\s]{0,500})\?=(?:\
 _ADDRESS = re.compile(r"[^\s<>\"(),;:@\[\]\\]{1,64}@[\w.-]{1,253}")
 _MESSAGE_ID = re.compile(r"<[^\s<>]{1,250}>")
 _TAG = re.compile(r"<[^<>]{0,500}>")
-_NO_TEXT = re.compile(r"(?is)<(style|script)\b.{0,2000}?</\1")
+_NO_TEXT = re.compile(r"(?is)<(style|script)\b.{0,2000}?</\1\s{0,5}>")
 _REPLY_CODE = re.compile(r"(?<!\d)[45]\d\d(?!\d)")
 
 # Those that decode in a time that grows with the text and no faster, and are used for mail.
@@ -57,7 +57,7 @@ _OF_PROGRAMS = (
 _PRECEDENCE = frozenset({"bulk", "junk", "list", "auto_reply", "auto-reply"})
 _PROGRAMS = frozenset({"mailer-daemon", "postmaster", "mail-daemon", "mdaemon", "majordomo"})
 _AUTOMATIC_SUBJECT = re.compile(
-    r"""(?ix) ^ \s{0,5} (?: (?:re|aw|fwd?|回复|答复|转发|sv|rif) \s? [:：] \s{0,5} ){0,3} (?:
+    r"""(?ix) ^ \s{0,5} (?: (?:re|aw|auto|fwd?|回复|答复|转发|sv|rif) \s? [:：] \s{0,5} ){0,3} (?:
       auto(?:matic(?:ally)?|mated)? [\s:_-]{0,3} (?:reply|response|answer|respon[sd]er|generated)
     | out [\s-] of [\s-] (?:the [\s-])? office | (?:on|away \s on) \s (?:vacation|leave|holiday)
     | vacation \s (?:reply|notice|message) | (?:i \s am|i['’]m) \s (?:currently \s)? away
