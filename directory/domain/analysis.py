@@ -242,18 +242,16 @@ class _Analysis:
         """Whether the rule ever decides; if not, which earlier ones see to that."""
         if place in self._unsettled:
             return
-        boxes, upto = self._boxes[place], self._prover.first[place]
         try:
-            for box in boxes:
-                left = self._prover.left_of(box, upto)
-                if left is not None:
-                    self._reached[place] = left
-                    return
-            covering = self._prover.covering(boxes, upto) if boxes else []
-            self._covered[place] = tuple(covering or ())
-            self._prover.leave_out(place)
+            found = self._prover.settle(self._boxes[place], self._prover.first[place])
         except Unsettled:
             self._unsettled.add(place)
+            return
+        if isinstance(found, dict):
+            self._reached[place] = found
+        else:
+            self._covered[place] = tuple(found)
+            self._prover.leave_out(place)
 
     # ------------------------------------------------------------------ saying it
 

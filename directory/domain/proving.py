@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from directory.domain.rule_index import bits
-from directory.domain.space import PRESENT, Box, Space, Unsettled
+from directory.domain.space import ABSENT, PRESENT, Box, Space, Unsettled
 
 # Looks at one box while one question is settled, and in all.
 STEPS_A_QUESTION: Final = 200_000
@@ -44,6 +44,7 @@ class Prover:
         asked: dict[int, list[int]] = {}
         worded: list[int] = []
         needing: list[int] = []
+        forbidding: list[int] = []
         for number, box in enumerate(self.boxes):
             for place, mask in box.items():
                 asked.setdefault(place, []).append(number)
@@ -54,8 +55,11 @@ class Prover:
                 worded.append(number)
             if PRESENT in words:
                 needing.append(number)
+            if ABSENT in words:
+                forbidding.append(number)
         self._listed, self._asked = where, asked
-        self._worded, self.needing = _number(worded), _number(needing)
+        self._worded, self._forbidding = _number(worded), _number(forbidding)
+        self.needing = _number(needing)
         self._numbers: dict[Any, int] = {}
 
     # Boxes by what they allow, as numbers made when first asked for
@@ -150,9 +154,81 @@ class Prover:
         Raises Unsettled.
         """
         whole = self.space.closed(box)
-        if whole is None or self.around(whole, upto):
-            return None
-        return self._search(whole, bits(self.meeting(whole, upto)))[0]
+        return None if whole is None else self._left_of(whole, upto)[0]
+
+    def _left_of(self, box: Box, upto: int) -> tuple[Box | None, set[int]]:
+        """What is left of *box* (closed), or None and the boxes that prove it."""
+        if alone := self.around(box, upto):
+            return None, set(bits(alone))
+        met = self.meeting(box, upto)
+        aside = 0
+        if not met & self._forbidding:
+            # Nobody minds a word that is absent: what needs one more is left that way.
+            aside = met & self.needing
+            having = 0
+            for place, mask in box.items():
+                if place >= self.space.words_from and mask == PRESENT:
+                    having |= self._allowing(place, 1)
+            for number in bits(aside & having):
+                if self._word_lacking(number, box) is None:
+                    aside &= ~(1 << number - 1)
+        found, used = self._search(box, bits(met & ~aside))
+        if found is not None:
+            for number in bits(aside):
+                lacking = self._word_lacking(number, box)
+                assert lacking is not None  # or it would not be aside
+                found = self.space.narrowed(found, lacking, ABSENT)
+                assert found is not None  # no word of the box contains one that it lacks
+        return found, used
+
+    def _word_lacking(self, number: int, box: Box) -> int | None:
+        """A word that box *number* needs and not every text of *box* has."""
+        for place, mask in self.boxes[number - 1].items():
+            if place >= self.space.words_from and mask == PRESENT and box.get(place) != PRESENT:
+                return place
+        return None
+
+    def settle(self, boxes: Sequence[Box], upto: int) -> Box | list[int]:
+        """A part of *boxes* that none of the first *upto* boxes meets, or else whose doing it is.
+
+        Those are the places of rules that together cover all of *boxes*, none of which can be
+        spared; one rule alone where one is enough, none where nothing is in *boxes*. Raises
+        Unsettled.
+        """
+        closed = [box for it in boxes if (box := self.space.closed(it)) is not None]
+        proofs: list[set[int]] = []
+        for box in closed:
+            left, proof = self._left_of(box, upto)
+            if left is not None:
+                return left
+            proofs.append(proof)
+        alone: set[int] | None = None
+        for box in closed:
+            rules = {self.rule_of[n - 1] for n in bits(self.around(box, upto))}
+            alone = rules if alone is None else alone & rules
+            if not alone:
+                break
+        if alone:
+            return [min(alone)]
+        # Of boxes that each hold all of one, the first is enough.
+        needed = {
+            number
+            for box, proof in zip(closed, proofs, strict=True)
+            for number in ({min(proof)} if self._is_alone(min(proof), box) else proof)
+        }
+        rules = {self.rule_of[number - 1] for number in needed}
+        for rule in sorted(rules, reverse=True):
+            others = [
+                number + 1
+                for other in rules - {rule}
+                for number in range(self.first[other], self.first[other + 1])
+            ]
+            if all(self._search(box, others)[0] is None for box in closed):
+                rules.discard(rule)
+        return sorted(rules)
+
+    def _is_alone(self, number: int, box: Box) -> bool:
+        return _holds(self.boxes[number - 1], box, self.space.full)
 
     def _search(self, box: Box, numbers: Iterable[int]) -> tuple[Box | None, set[int]]:
         """A part of *box* outside all boxes *numbers* (from 1), or None and those that prove it."""
@@ -253,39 +329,6 @@ class Prover:
         if not done:
             return None
         return box, [it for it in clauses if not any(place in done for place, _ in it[1])]
-
-    def covering(self, boxes: Sequence[Box], upto: int) -> list[int] | None:
-        """The places of a smallest set of rules that cover *boxes*, or None if *upto* do not.
-
-        Smallest as none of them can be spared; one rule alone where one is enough. Raises
-        Unsettled.
-        """
-        closed = [box for it in boxes if (box := self.space.closed(it)) is not None]
-        alone: set[int] | None = None
-        for box in closed:
-            rules = {self.rule_of[n - 1] for n in bits(self.around(box, upto))}
-            alone = rules if alone is None else alone & rules
-        if alone:
-            return [min(alone)]
-        needed: set[int] = set()
-        for box in closed:
-            if one := self.around(box, upto):
-                needed.add(next(bits(one)))
-                continue
-            left, used = self._search(box, bits(self.meeting(box, upto)))
-            if left is not None:
-                return None
-            needed |= used
-        rules = {self.rule_of[number - 1] for number in needed}
-        for rule in sorted(rules, reverse=True):
-            others = [
-                number + 1
-                for other in rules - {rule}
-                for number in range(self.first[other], self.first[other + 1])
-            ]
-            if all(self._search(box, others)[0] is None for box in closed):
-                rules.discard(rule)
-        return sorted(rules)
 
 
 def _holds(outer: Box, inner: Box, full: Sequence[int]) -> bool:
