@@ -1,10 +1,12 @@
 """What ``python3 -m directory test`` runs, inside the environment: checks, then every test.
 
-With arguments it is pytest with those arguments and nothing else.
+With arguments it is pytest with those arguments and nothing else: one process, then, unless
+``-n`` is among them.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,7 +30,7 @@ def main(arguments: list[str]) -> int:
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
     if failed:
         print(f"Failed, see above: {', '.join(failed)}. The tests follow.", flush=True)
-    return _pytest([]) or len(failed)
+    return _pytest(["--numprocesses", str(processes())]) or len(failed)
 
 
 def missing() -> list[str]:
@@ -42,6 +44,11 @@ def missing() -> list[str]:
     if shutil.which("git") is None:
         lacking.append("git, for the tests of a fresh clone")
     return lacking
+
+
+def processes() -> int:
+    """One more than there are processors, since for a good part of its time a test waits."""
+    return min(len(os.sched_getaffinity(0)) + 1, 8)
 
 
 def _passes(name: str, command: list[str]) -> bool:
@@ -64,8 +71,12 @@ def _passes(name: str, command: list[str]) -> bool:
 
 
 def _pytest(arguments: list[str]) -> int:
+    # Compiled once and kept, or each of the hundreds of processes compiles all libraries again:
+    # containers often forbid it, thinking of images and not of us.
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-m", "pytest", *arguments]
     try:
-        return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
+        return subprocess.run(command, env=environ, check=False).returncode
     except KeyboardInterrupt:
         return 130
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,18 +12,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support import CHROMIUM_NAMES, CHROMIUM_OPTIONS, chromium
+from tests.support import CHROMIUM_NAMES, CHROMIUM_OPTIONS, chromium, memory_folder
 
 # Fixtures import what they need when they are asked for: a test of the domain waits for neither
 # database nor browser, and is not stopped by an error in them.
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
     from sqlalchemy.orm import Session
+    from xdist.remote import Producer
 
     from directory.adapters.db import Database
     from directory.parts import Parts
     from tests.builders import SetClock
     from tests.postgres import PostgresServer
+    from tests.sharing import Shares
 
 # --- No test is skipped -------------------------------------------------------------------------
 
@@ -47,6 +51,29 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_to_skip(report)
     return report
+
+
+# --- Where tests run, and in how many processes --------------------------------------------------
+
+
+def pytest_configure() -> None:
+    # Thousands of databases that live for a moment: half the time went into waiting for a disk.
+    if "TMPDIR" not in os.environ and (folder := memory_folder()):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares | None:
+    from tests.sharing import Shares
+
+    return Shares(config, log) if config.getoption("dist") == "load" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of several processes
+        from tests.sharing import in_order
+
+        items[:] = in_order(items)
 
 
 # --- Databases ----------------------------------------------------------------------------------
@@ -89,7 +116,7 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def postgres_url(postgres: PostgresServer, _postgres_template: str) -> Iterator[str]:
     """The URL of an empty migrated PostgreSQL database of the test's own."""
-    _execute(postgres, f"CREATE DATABASE trial TEMPLATE {_postgres_template}")
+    _execute(postgres, f"CREATE DATABASE trial TEMPLATE {_postgres_template} STRATEGY FILE_COPY")
     yield postgres.url("trial")
     _execute(postgres, "DROP DATABASE trial WITH (FORCE)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import pwd
@@ -16,7 +17,22 @@ import pytest
 
 from tests.support import eventually, free_port
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    # Nobody reads a log of what was copied.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+
+_LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def _end_with_parent() -> None:
+    """Shut this process down when the thread that started it ends, however that comes about."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 class PostgresServer:
@@ -76,6 +92,7 @@ class PostgresServer:
                 stderr=log,
                 user=self._user,
                 start_new_session=True,  # Ctrl-C at the tests ends it through stop()
+                preexec_fn=_end_with_parent,
             )
         eventually(self._answers, within=60, what="PostgreSQL answers")
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import random
+import re
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,13 +57,40 @@ def eventually(look: Callable[[], T], *, within: float = 10.0, what: str = "") -
         time.sleep(0.02)
 
 
+def _ports() -> Iterator[int]:
+    """Below those that systems give to whoever asks for any; each process of a run has its own."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    size = 1_500
+    first = 20_000 + size * (process % 8)
+    # From anywhere, since somebody else may be running these tests too.
+    at = random.SystemRandom().randrange(size)
+    return (first + number % size for number in itertools.count(at))
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        assert isinstance(port, int)
-        return port
+    """A TCP port of 127.0.0.1 that nobody listens on, and nobody else here is given soon."""
+    for port in _PORTS:
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is always a next one")
+
+
+def memory_folder() -> Path | None:
+    """Where files are kept in memory; None unless there is room and programs may be started."""
+    folder = Path("/dev/shm")
+    try:
+        facts = os.statvfs(folder)
+        memory = Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    [available] = re.findall(r"^MemAvailable: +(\d+) kB$", memory, re.MULTILINE) or [0]
+    room = min(facts.f_bavail * facts.f_frsize, int(available) * 1024)
+    usable = os.access(folder, os.W_OK) and not facts.f_flag & os.ST_NOEXEC
+    return folder if usable and room > 4 * 2**30 else None
 
 
 def chromium() -> str | None:
