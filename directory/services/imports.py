@@ -40,7 +40,7 @@ from directory.services.history import Happening, record_all
 from directory.services.import_changes import Action, Change, Doing, Tally
 from directory.services.import_files import FileSource, Options, Source
 from directory.services.import_plan import CHUNK, Plan, Progress, image, plain
-from directory.services.rules import publish_rules
+from directory.services.rules import publish_file
 from directory.settings import Settings
 
 # How long what was uploaded and never applied is kept.
@@ -475,11 +475,10 @@ class _Doing(Doing):
             self._set_topic(change, values)
         for change, rules in self._rules:
             was = current_rules(session, self._now, desk=self._settings.site.desk)
-            now_rules = publish_rules(
+            done = publish_file(
                 session,
-                rules.write(),
-                examples=[example.write() for example in rules.examples],
-                waivers=[waiver.write() for waiver in rules.waivers],
+                rules,
+                settings=self._settings,
                 reason=self._note,
                 by=self._by,
                 now=self._now,
@@ -489,7 +488,7 @@ class _Doing(Doing):
                 "examples": [example.write() for example in was.examples],
                 "waivers": [waiver.write() for waiver in was.waivers],
             }
-            self._remember(change, back, version=now_rules.version)
+            self._remember(change, back, version=done.rules.version)
         self._write_changes()
         if self._new:
             note_written(session, self._new)
@@ -762,11 +761,16 @@ class _Undoing:
         current = current_rules(self._session, self._now, desk=self._settings.site.desk)
         if current.version != row.version:
             raise Conflict(f"Rules were published since import {self._id}")
-        publish_rules(
-            self._session,
+        before = RuleSet.read(
+            0,
             row.before["rules"],
             examples=row.before.get("examples", ()),
             waivers=row.before.get("waivers", ()),
+        )
+        publish_file(
+            self._session,
+            before,
+            settings=self._settings,
             reason=self._note,
             by=self._by,
             now=self._now,

@@ -223,8 +223,9 @@ def publish_file(
 ) -> Publication:
     """Publish *rules* as they came in with the rest of a directory.
 
-    Errors and broken examples refuse them as any others; warnings are waived in the name of
-    *reason*, for a file of departments and topics cannot be asked one by one. Raises RulesRefused.
+    Errors and broken examples refuse them as any others. Warnings are waived in the name of
+    *reason* this once: a file of departments and topics cannot be asked one by one, and what it
+    says is kept as it says it. Raises RulesRefused.
     """
     newest = _alone(session)
     examination = examine(session, rules, settings=settings, now=now)
@@ -238,6 +239,7 @@ def publish_file(
         by=by,
         now=now,
         waive=[Waiver(code=it.code, rule=it.rule, reason=reason) for it in named.values()],
+        waive_again=False,
         examination=examination,
     )
 
@@ -260,6 +262,7 @@ def _publish_examined(
     by: str,
     now: datetime,
     waive: Sequence[Waiver] = (),
+    waive_again: bool = True,
     release: Mapping[str, str] = {},
     effective_from: datetime | None = None,
     examination: Examination | None = None,
@@ -277,7 +280,12 @@ def _publish_examined(
     broken = [it for it in examination.broken if it.example.name not in release]
     if findings or broken:
         raise RulesRefused(findings, broken)
-    final = replace(rules, version=newest + 1, examples=kept, waivers=waived)
+    final = replace(
+        rules,
+        version=newest + 1,
+        examples=kept,
+        waivers=waived if waive_again else rules.waivers,
+    )
     told = dict(more)
     if waive:
         told["waived"] = [waiver.write() for waiver in waive]
