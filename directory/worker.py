@@ -15,16 +15,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.orm import Session
 
 from directory.adapters import duties, limits, outbox
 from directory.adapters.compose import compose
 from directory.adapters.mail import Accepted, LeaseLost, Transport
+from directory.adapters.queries import Unreachable, unreachable
 from directory.domain.delivery import Attempt, Delivery, DeliveryState, Outcome
 from directory.domain.errors import DeliveryFailure, DirectoryError, Unavailable
 from directory.parts import Parts
 from directory.services import trust
 from directory.services.deliveries import park, record_accepted, record_failure
 from directory.services.minute import go_round
+from directory.services.redirects import redirect_claimed
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +73,7 @@ class Worker:
         self._stopping = threading.Event()
         self._held: set[int] = set()
         self._holding = threading.Lock()
+        self._unreachable: Unreachable | None = None
 
     def stop(self) -> None:
         """No new work; safe to call from a signal handler."""
@@ -142,20 +146,42 @@ class Worker:
         with self._parts.db.writing() as session:
             if duties.is_on(session, duties.MAIL_PAUSED):
                 return []
-            batch = outbox.claim_due(
-                session,
-                owner=self._owner,
-                now=now,
-                tried_before=due_by,
-                lease=timedelta(seconds=self._times.lease_s),
-                backoff_s=self._times.backoff_s,
-                jitter=self._times.jitter,
-                limit=BATCH,
-                only=only,
-            )
+            batch: list[Delivery] = []
+            while not batch:
+                claimed = outbox.claim_due(
+                    session,
+                    owner=self._owner,
+                    now=now,
+                    tried_before=due_by,
+                    lease=timedelta(seconds=self._times.lease_s),
+                    backoff_s=self._times.backoff_s,
+                    jitter=self._times.jitter,
+                    limit=BATCH,
+                    only=only,
+                )
+                if not claimed:
+                    break
+                batch = self._where_it_goes_now(session, claimed, now)
         with self._holding:
             self._held = {delivery.id for delivery in batch if delivery.id is not None}
         return batch
+
+    def _where_it_goes_now(
+        self, session: Session, claimed: list[Delivery], now: datetime
+    ) -> list[Delivery]:
+        """*claimed*, but for what a mailbox suspended or a department closed since would get."""
+        parts = self._parts
+        self._unreachable = unreachable(session, self._unreachable)
+        return redirect_claimed(
+            session,
+            claimed,
+            self._unreachable,
+            published=lambda: parts.published(session, now),
+            settings=parts.settings,
+            signer=parts.signer,
+            now=now,
+            lease=timedelta(seconds=self._times.lease_s),
+        )
 
     def _compose(self, batch: list[Delivery], tally: Tally) -> list[Delivery]:
         """Those of *batch* that have bytes, their new bytes kept."""

@@ -27,6 +27,7 @@ from directory.adapters.db import (
 )
 from directory.adapters.prepared import Prepared
 from directory.domain.contacts import (
+    LIVE_STATES,
     ContactPoint,
     Department,
     DepartmentStatus,
@@ -62,6 +63,7 @@ class DepartmentRow:
 
 # Statements on the way of every enquiry are put together once: SQLAlchemy takes five times as long
 # to build one as to run it.
+_DIRECTORY_VERSION = Prepared(sa.select(directory_version.c.version))
 _PUBLISHED_KEY = Prepared(
     sa.select(
         sa.select(sa.func.max(rule_sets.c.version))
@@ -102,7 +104,38 @@ _WROTE_BEFORE = Prepared(
 
 def version_of_directory(session: Session) -> int:
     """How often departments, contact points and topics were changed; the key of what is cached."""
-    return session.scalar(sa.select(directory_version.c.version)) or 0
+    found = _DIRECTORY_VERSION.first(session, {})
+    return int(found[0]) if found else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Who takes no mail in one version of the directory: mailboxes, and closed departments."""
+
+    version: int
+    mailboxes: frozenset[UUID]
+    departments: frozenset[UUID]
+
+    def is_for(self, delivery: Delivery) -> bool:
+        """Whether *delivery* is for one of them."""
+        return (
+            delivery.contact_point_id in self.mailboxes
+            or delivery.department_id in self.departments
+        )
+
+
+def unreachable(session: Session, known: Unreachable | None) -> Unreachable:
+    """Who takes no mail now: what is *known*, where the directory is still the same."""
+    version = version_of_directory(session)
+    if known is not None and known.version == version:
+        return known
+    mailboxes = sa.select(contact_points.c.id).where(
+        contact_points.c.kind == PointKind.EMAIL, contact_points.c.state.not_in(LIVE_STATES)
+    )
+    closed = sa.select(departments.c.id).where(departments.c.status == DepartmentStatus.CLOSED)
+    return Unreachable(
+        version, frozenset(session.scalars(mailboxes)), frozenset(session.scalars(closed))
+    )
 
 
 def department_by_slug(session: Session, slug: str) -> Department:

@@ -24,6 +24,7 @@ from directory.adapters.queries import (
     is_mailbox_of_ours,
     wrote_before,
 )
+from directory.domain.conditions import Why
 from directory.domain.contacts import ContactPoint, Department, DepartmentStatus, Topic
 from directory.domain.delivery import Delivery
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Submission
@@ -300,15 +301,10 @@ def release_enquiry(
         raise Conflict(f"it is not held: {enquiry.status.value}")
     email = EmailAddress(enquiry.email) if enquiry.email else None
     uses = _uses(session, email, None, signer, now)
-    returning = _returning(session, published, email, but=enquiry.id)
-    facts = facts_kept(enquiry, at=now, returning=returning)
-    routes = published.routes_with(session, enquiry.chosen_department)
-    decision = decide(facts, published.rules, routes)
+    decision = decide_again(session, enquiry, published=published, by=by, now=now)
     outcome = Outcome.from_json(decision.outcome)
     department = published.department_of(session, decision)
     topic = published.topic(enquiry.topic)
-    decision.id = id_after(decisions_of(session, enquiry), now)
-    decision.enquiry_id, decision.at, decision.by = enquiry.id, now, by
     enquiry.status, enquiry.attention = EnquiryStatus.RECEIVED, ""
     enquiry.department_id = department.id
     enquiry.tags = list(outcome.tags)
@@ -340,6 +336,20 @@ def release_enquiry(
         },
     )
     return enquiry
+
+
+def decide_again(
+    session: Session, enquiry: Enquiry, *, published: Published, by: str, now: datetime
+) -> Decision:
+    """What the rules of now make of *enquiry*; a decision of its own, not stored yet."""
+    email = EmailAddress(enquiry.email) if enquiry.email else None
+    returning = _returning(session, published, email, but=enquiry.id)
+    facts = facts_kept(enquiry, at=now, returning=returning)
+    routes = published.routes_with(session, enquiry.chosen_department)
+    decision = decide(facts, published.rules, routes)
+    decision.id = id_after(decisions_of(session, enquiry), now)
+    decision.enquiry_id, decision.at, decision.by = enquiry.id, now, by
+    return decision
 
 
 def id_after(known: Sequence[Decision], now: datetime) -> int:
@@ -460,10 +470,12 @@ def redeliver_to(
     signer: Signer,
     now: datetime,
     tried: Sequence[str],
+    why: Why | None = None,
 ) -> Delivery | None:
     """Send to the deputy, else the desk, what *failed* for good; None when nobody is left.
 
-    *tried* are the addresses that already had their chance: each has one.
+    *tried* are the addresses that already had their chance: each has one. *why* says what is in
+    the way, where it is not that the mail was refused.
     """
     had = {EmailAddress(address).key for address in tried}
     routes = published.routes
@@ -499,7 +511,8 @@ def redeliver_to(
             contact_point_id=point.id if point else None,
             recipient=address,
             rule_set=published.rules.version,
-            why={
+            why=why
+            or {
                 "en": f"mail to {department.slug} was refused",
                 "zh-Hans": f"发往{department.slug}的邮件被拒收",
             },
@@ -507,7 +520,15 @@ def redeliver_to(
         )
         post = Post(settings, signer, published, enquiry, published.topic(enquiry.topic))
         position = next_position(session, enquiry)
-        again = post.to_department(receiver, decision, position=position, now=now)
+        again = post.to_department(
+            receiver,
+            decision,
+            position=position,
+            now=now,
+            # Who stands in reads by whom it was passed on to the other.
+            passed_on=failed.inputs.get("passed_on"),
+            references=failed.inputs.get("references", ()),
+        )
         session.add_all([decision, again])
         enquiry.department_id = receiver.id
         return again
