@@ -57,13 +57,41 @@ def db() -> None:
 @db.command("upgrade")
 @common
 def db_upgrade(talk: Talk) -> None:
-    """Bring the database to this release."""
+    """Bring the database to this release, and see that the rules still do what they did.
+
+    Ends with 1 where an example kept with the published rules no longer goes where it must.
+    """
     from directory.adapters import migrations
 
     before = _current(talk)
     migrations.upgrade(talk.parts.db)
     after = _current(talk)
-    talk.data({"before": before, "after": after}, [f"{before or 'empty'} → {after}"])
+    broken = _broken_examples(talk)
+    talk.data(
+        {"before": before, "after": after, "broken_examples": broken},
+        [f"{before or 'empty'} → {after}"],
+    )
+    for text in broken:
+        talk.say(f"warning: {text[talk.language]}")
+    if broken:
+        sys.exit(EXIT_FINDINGS)
+
+
+def _broken_examples(talk: Talk) -> list[dict[str, str]]:
+    """What is wrong with the published rules under this release, in both languages."""
+    from directory.adapters.queries import published_key
+    from directory.domain.conditions import RuleInvalid
+    from directory.services.rule_trials import check_examples
+
+    now = talk.parts.now()
+    with talk.parts.db.reading() as session:
+        if not published_key(session, now)[0]:
+            return []
+        try:
+            published = talk.parts.published(session, now)
+        except RuleInvalid as error:
+            return [dict.fromkeys(("en", "zh-Hans"), f"{error}")]
+        return [dict(it.text) for it in check_examples(session, published)]
 
 
 @db.command("current")
