@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 from directory.domain import analysis_words as say
@@ -176,14 +177,17 @@ def prove_arrival(
     at: datetime,
     languages: Collection[str] = ("en", "zh-Hans"),
     countries: Collection[str] = (),
+    asked: Collection[str] = (),
 ) -> Report:
-    """The part of :func:`analyse` that a change of the directory can spoil.
+    """The errors of :func:`analyse` that a change of the directory can bring about.
 
-    Which rules are reached, and whether every enquiry has a live mailbox: without overlaps and
-    words, which are the rules' own.
+    Enquiries that find no live mailbox of whom they are meant for, and of the rules *asked* (by
+    their ids) those that are never reached. Where nothing is amiss that takes milliseconds.
     """
-    work = _Analysis(rules, routes, at=at, languages=languages, countries=countries)
-    return work.report([*work.dead_rules(), *work.arrivals()])
+    work = _Analysis(
+        rules, routes, at=at, languages=languages, countries=countries, errors_only=True
+    )
+    return work.report([*work.arrivals(), *work.dead_rules(asked)])
 
 
 class _Analysis:
@@ -197,35 +201,52 @@ class _Analysis:
         at: datetime,
         languages: Collection[str],
         countries: Collection[str],
+        errors_only: bool = False,
     ) -> None:
         self._set, self._routes, self._at = rules, routes, at
         self._rules = rules.ordinary
         self._last = rules.rules[-1]
         self._languages, self._countries = tuple(languages), tuple(countries)
+        self._errors_only = errors_only
         self._order = {rule.id: place for place, rule in enumerate(rules.rules)}
-        written = [*(tag for tag in languages if tag in OPENINGS), *OPENINGS]
-        conditions = [rule.when for rule in self._rules if rule.when is not None]
-        self._space = Space(
-            conditions,
-            routes,
-            at=at,
-            languages=languages,
-            countries=countries,
-            text_languages=list(dict.fromkeys(written)),
-        )
-        self._unsettled: set[int] = set()
-        self._boxes = [self._boxes_of(place, when) for place, when in enumerate(conditions)]
-        self._prover = Prover(self._space, self._boxes)
-        self._every = len(self._prover.boxes)
         self._live = {t.mailbox for t in routes.targets.values() if t.active and t.mailbox}
         self._live |= {t.backup_email for t in routes.targets.values() if t.active}
         self._live |= {box.address for box in routes.mailboxes.values() if self._is_live(box)}
         self._live.discard("")
-        # Of each rule that decides anything, a box of enquiries that it decides.
+        self._unsettled: set[int] = set()
+        # Of each rule that decides anything, a box of enquiries that it decides; of the others
+        # those that come before it.
         self._reached: dict[int, Box] = {}
         self._covered: dict[int, tuple[int, ...]] = {}
-        for place in range(len(self._rules)):
-            self._look_at(place)
+        self._all_seen = False
+
+    @cached_property
+    def _space(self) -> Space:
+        written = [*(tag for tag in self._languages if tag in OPENINGS), *OPENINGS]
+        return Space(
+            [rule.when for rule in self._rules if rule.when is not None],
+            self._routes,
+            at=self._at,
+            languages=self._languages,
+            countries=self._countries,
+            text_languages=list(dict.fromkeys(written)),
+        )
+
+    @cached_property
+    def _boxes(self) -> list[list[Box]]:
+        return [
+            self._boxes_of(place, rule.when)
+            for place, rule in enumerate(self._rules)
+            if rule.when is not None
+        ]
+
+    @cached_property
+    def _prover(self) -> Prover:
+        return Prover(self._space, self._boxes)
+
+    @property
+    def _every(self) -> int:
+        return len(self._prover.boxes)
 
     def _is_live(self, mailbox: Any) -> bool:
         owner = self._routes.targets.get(mailbox.department)
@@ -238,12 +259,28 @@ class _Analysis:
             self._unsettled.add(place)
             return []
 
+    def _look_at_all(self) -> None:
+        """Whether each rule ever decides, those that do not out of the way of later ones."""
+        if not self._all_seen:
+            self._all_seen = True
+            for place in range(len(self._rules)):
+                self._look_at(place)
+                if place in self._covered:
+                    self._prover.leave_out(place)
+
+    def _decided_by(self, place: int) -> Box | None:
+        """Enquiries that the rule decides."""
+        if not self._all_seen and place not in self._reached:
+            self._look_at(place)
+        return self._reached.get(place)
+
     def _look_at(self, place: int) -> None:
         """Whether the rule ever decides; if not, which earlier ones see to that."""
+        boxes = self._boxes[place]
         if place in self._unsettled:
             return
         try:
-            found = self._prover.settle(self._boxes[place], self._prover.first[place])
+            found = self._prover.settle(boxes, self._prover.first[place])
         except Unsettled:
             self._unsettled.add(place)
             return
@@ -251,7 +288,6 @@ class _Analysis:
             self._reached[place] = found
         else:
             self._covered[place] = tuple(found)
-            self._prover.leave_out(place)
 
     # ------------------------------------------------------------------ saying it
 
@@ -323,8 +359,13 @@ class _Analysis:
 
     # ------------------------------------------------------------------ rules never reached
 
-    def dead_rules(self) -> Iterator[RuleFinding]:
-        """Rules that decide nothing, whatever is asked."""
+    def dead_rules(self, ids: Collection[str] | None = None) -> Iterator[RuleFinding]:
+        """Rules that decide nothing, whatever is asked; only those of *ids* when given."""
+        if ids is None:
+            self._look_at_all()
+        else:
+            for id in ids:
+                self._decided_by(self._order[id])
         for place in sorted(self._unsettled):
             yield RuleFinding(
                 code="rule.unreachable",
@@ -418,6 +459,7 @@ class _Analysis:
 
     def overlaps(self) -> Iterator[RuleFinding]:
         """Rules some of whose enquiries an earlier rule decides otherwise."""
+        self._look_at_all()
         outcomes: dict[str, int] = {}
         same: list[int] = []
         for place in self._prover.rule_of:
@@ -505,13 +547,10 @@ class _Analysis:
         """Whatever keeps an enquiry from a live and verified mailbox of whom it is meant for."""
         self._told: set[str] = set()  # departments whose mailbox was spoken of
         self._unverified: set[str] = set()
-        deciding = [(self._rules[place], box) for place, box in sorted(self._reached.items())]
-        neither = {**self._space.only("topic", ""), **self._space.only("department", "")}
-        rest = self._left_of(neither)
-        if rest is not None:
-            deciding.append((self._last, rest))
+        if not self._errors_only:
+            self._look_at_all()
         lost: set[str] = set()
-        for rule, box in deciding:
+        for rule, box in self._deciding():
             yield from self._targets(rule, box)
             if rule.send_to not in lost and (found := self._rule_arrival(rule, box)):
                 if found.severity is Severity.ERROR:
@@ -520,6 +559,30 @@ class _Analysis:
         yield from self._topics()
         yield from self._chosen()
         yield from self._rings()
+
+    def _deciding(self) -> Iterator[tuple[RoutingRule, Box]]:
+        """The rules that decide, each with enquiries that it does; where errors alone are wanted,
+        those whose targets are not all in order.
+        """
+        for place, rule in enumerate(self._rules):
+            if self._errors_only and not self._is_troubled(rule):
+                continue
+            if (box := self._decided_by(place)) is not None:
+                yield rule, box
+        if not self._errors_only or self._is_troubled(self._last):
+            space = self._space
+            rest = self._left_of({**space.only("topic", ""), **space.only("department", "")})
+            if rest is not None:
+                yield self._last, rest
+
+    def _is_troubled(self, rule: RoutingRule) -> bool:
+        """Whether anything of where the rule sends to could be an error."""
+        for to in rule.recipients:
+            target = self._routes.targets.get(to)
+            fine = bool(target and target.active and target.mailbox)
+            if not (to in self._live if "@" in to else fine):
+                return True
+        return False
 
     def _decides(self, rule: RoutingRule) -> Shows:
         return lambda facts, decision: decision.rule_id == rule.id
@@ -607,7 +670,7 @@ class _Analysis:
                 lambda facts, decision: way(decision) and decision.recipient not in self._live,
                 rule=rule,
             )
-        if arrival.address in self._unverified or self._is_verified(arrival.address, arrival[0]):
+        if self._is_fine(arrival.address, arrival.department):
             return None
         self._unverified.add(arrival.address)
         return self._finding(
@@ -619,7 +682,10 @@ class _Analysis:
             rule=rule,
         )
 
-    def _is_verified(self, address: str, department: Target) -> bool:
+    def _is_fine(self, address: str, department: Target) -> bool:
+        """Whether nothing is to be said of a mailbox that is live: verified, or told already."""
+        if self._errors_only or address in self._unverified:
+            return True
         if address == department.mailbox:
             return department.verified
         if (mailbox := self._routes.mailboxes.get(address)) is not None:
@@ -630,14 +696,16 @@ class _Analysis:
         """Topics whose own department cannot be reached, where no rule takes their enquiries."""
         routes = self._routes
         for topic in routes.topics.values():
-            way = {**self._space.only("topic", topic.code), **self._space.only("department", "")}
             known = routes.targets.get(topic.department)
             meant = topic.department if known is not None else self._last.send_to
             alone = self._only_desk(topic.department)
             arrival = arrive(meant, routes, self._at)
-            spoken_of = arrival.address in self._unverified
-            if not alone and (spoken_of or self._is_verified(arrival.address, arrival.department)):
+            fine = arrival.address in self._live and self._is_fine(
+                arrival.address, arrival.department
+            )
+            if fine and not alone:
                 continue
+            way = {**self._space.only("topic", topic.code), **self._space.only("department", "")}
             if (left := self._left_of(way)) is None:
                 continue
             found = self._arrival(
@@ -660,31 +728,21 @@ class _Analysis:
 
     def _chosen(self) -> Iterator[RuleFinding]:
         """Departments that visitors choose themselves."""
-        routes, space = self._routes, self._space
-        own = set(space.allowed({}, "department"))
-        named = {v for place in self._parts_of_all(DepartmentIs) for v in place.values}
-        rest = next((slug for slug in own if slug and slug not in named), None)
-        left_of_rest = self._left_of(space.only("department", rest)) if rest else None
+        routes = self._routes
         for slug, target in routes.targets.items():
             if not target.active:
                 continue
             arrival = arrive(slug, routes, self._at)
             suspended = not target.mailbox and bool(target.last_mailbox)
-            fine = arrival.address in self._live and (
-                arrival.address in self._unverified
-                or self._is_verified(arrival.address, arrival.department)
+            fine = arrival.address in self._live and self._is_fine(
+                arrival.address, arrival.department
             )
-            if fine and (not suspended or slug in self._told):
+            if fine and (not suspended or self._errors_only or slug in self._told):
                 continue
-            if slug in named:
-                left = self._left_of(space.only("department", slug))
-                examples = self._examples(left)
-            else:
-                left = left_of_rest
-                examples = self._examples(left, department=slug)
+            left, given = self._choosing(slug)
             if left is None:
                 continue
-            written = list(examples)
+            written = list(self._examples(left, **given))
             found = self._arrival(
                 slug,
                 written,
@@ -704,11 +762,28 @@ class _Analysis:
                     ),
                 )
 
-    def _parts_of_all(self, kind: type[DepartmentIs]) -> Iterator[DepartmentIs]:
-        for place in range(len(self._rules)):
-            for part in self._parts(place):
-                if type(part) is kind:
-                    yield part
+    def _choosing(self, slug: str) -> tuple[Box | None, dict[str, str]]:
+        """Enquiries of those who choose the department that no rule takes, and what to put in."""
+        if slug in self._stand_in[1]:
+            return self._left_of(self._space.only("department", slug)), {}
+        return self._stand_in[2], {"department": slug}
+
+    @cached_property
+    def _stand_in(self) -> tuple[str, frozenset[str], Box | None]:
+        """The department that stands for those no rule names; those that rules name; and what no
+        rule takes of the first.
+        """
+        named = frozenset(
+            value
+            for place in range(len(self._rules))
+            for part in self._parts(place)
+            if type(part) is DepartmentIs
+            for value in part.values
+        )
+        own = self._space.allowed({}, "department")
+        one = next((slug for slug in own if slug and slug not in named), "")
+        left = self._left_of(self._space.only("department", one)) if one else None
+        return one, named, left
 
     def _rings(self) -> Iterator[RuleFinding]:
         """Departments that stand in for one another in a circle."""
@@ -738,24 +813,22 @@ class _Analysis:
 
     def _for_department(self, slug: str) -> Iterator[dict[str, Any]]:
         """Enquiries meant for the department: chosen, of its topics, or by a rule."""
-        space, own = self._space, self._space.allowed({}, "department")
-        chosen = slug if slug in own else own[-1]
-        if chosen:
-            yield from self._examples(
-                self._left_of(space.only("department", chosen)), department=slug
-            )
+        space = self._space
+        left, given = self._choosing(slug)
+        yield from self._examples(left, **given)
         for topic in self._routes.topics.values():
             if topic.department == slug:
                 way = {**space.only("topic", topic.code), **space.only("department", "")}
                 yield from self._examples(self._left_of(way))
-        for place, box in self._reached.items():
-            if self._rules[place].send_to == slug:
-                yield from self._examples(box)
+        for place, rule in enumerate(self._rules):
+            if rule.send_to == slug:
+                yield from self._examples(self._decided_by(place))
 
     # ------------------------------------------------------------------ words
 
     def words(self) -> Iterator[RuleFinding]:
         """Words of one language alone, and words that two rules look for."""
+        self._look_at_all()
         for place in sorted(self._reached):
             if finding := self._one_language(place):
                 yield finding
@@ -856,6 +929,7 @@ class _Analysis:
 
     def used(self, usage: Iterable[Usage]) -> Iterator[RuleFinding]:
         """Rules that decide nothing, and rules whose enquiries are moved on."""
+        self._look_at_all()
         places = {rule.id: place for place, rule in enumerate(self._rules)}
         for use in usage:
             place = places.get(use.rule)
