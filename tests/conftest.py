@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from directory.adapters.db import Database
     from directory.parts import Parts
     from tests.builders import SetClock
+    from tests.commands import Done, Run
     from tests.postgres import PostgresServer
     from tests.sharing import Shares
 
@@ -165,6 +166,42 @@ def office(database_url: str, tmp_path: Path, clock: SetClock) -> Iterator[Parts
         plant_office(session)
     yield parts
     parts.let_go()
+
+
+# --- The command line ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command with no configuration but what is given."""
+    from tests.commands import commands
+
+    return commands(monkeypatch)
+
+
+@pytest.fixture
+def installed(office: Parts, database_url: str, tmp_path: Path) -> Path:
+    """A configuration for the small institution, on each database."""
+    path = tmp_path / "config" / "directory.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        '[site]\nbase_url = "http://contact.institute.example"\n'
+        'timezone = "Asia/Shanghai"\n'
+        f'[database]\nurl = "{database_url}"\n'
+        '[mail]\nfrom = "contact@institute.example"\n'
+    )
+    return path
+
+
+@pytest.fixture
+def run(bare: Run, installed: Path) -> Run:
+    """Runs a command on that institution."""
+    from tests.commands import KEY
+
+    def run(*arguments: str, **more: Any) -> Done:
+        return bare(*arguments, "--config", str(installed), **({"SECRET_KEY": KEY} | more))
+
+    return run
 
 
 def _migrate(url: str) -> None:

@@ -2,110 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import click.testing
 import pytest
 
-import directory.parts
 from directory import __version__
 from directory.adapters import migrations
 from directory.adapters.db import Database
 from directory.adapters.queries import department_by_slug, events_of, version_of_directory
-from directory.cli import cli
-from directory.domain.errors import DirectoryError
 from directory.domain.values import Reference
 from directory.parts import Parts
 from tests.builders import parts_for, submit
-from tests.faults.serving import ENVIRON
+from tests.commands import KEY
 from tests.faults.smtp_server import Say, SmtpServer, no_server
-
-KEY = "kQ3v-9TzWm2xRb7Lp0sYd4HfUc8NgJ6e"
-
-
-@dataclass
-class Done:
-    """How a command ended: its exit code, data and talk."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command with no configuration but what is given."""
-    for name in os.environ.keys() - ENVIRON.keys():
-        monkeypatch.delenv(name)
-
-    made: list[Parts] = []
-
-    def note(*arguments: Any, **more: Any) -> Parts:
-        made.append(assemble(*arguments, **more))
-        return made[-1]
-
-    # A command leaves its connections to the end of its process; here the process goes on.
-    assemble = directory.parts.assemble
-    monkeypatch.setattr(directory.parts, "assemble", note)
-
-    def run(*arguments: str, stdin: str = "", **environ: str) -> Done:
-        runner = click.testing.CliRunner()
-        result = runner.invoke(
-            cli,
-            list(arguments),
-            input=stdin,
-            env={f"DIRECTORY_{name}": value for name, value in environ.items()},
-            prog_name="directory",
-        )
-        for parts in made:
-            parts.let_go()
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            if not isinstance(result.exception, DirectoryError):
-                raise result.exception
-            raise AssertionError(f"not turned into an exit code: {result.exception!r}")
-        return Done(result.exit_code, result.stdout, result.stderr)
-
-    return run
-
-
-@pytest.fixture
-def installed(office: Parts, database_url: str, tmp_path: Path) -> Path:
-    """A configuration for the small institution, on each database."""
-    path = tmp_path / "config" / "directory.toml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        '[site]\nbase_url = "http://contact.institute.example"\n'
-        'timezone = "Asia/Shanghai"\n'
-        f'[database]\nurl = "{database_url}"\n'
-        '[mail]\nfrom = "contact@institute.example"\n'
-    )
-    return path
-
-
-@pytest.fixture
-def run(bare: Run, installed: Path) -> Run:
-    """Runs a command on that institution."""
-
-    def run(*arguments: str, **more: Any) -> Done:
-        return bare(*arguments, "--config", str(installed), **({"SECRET_KEY": KEY} | more))
-
-    return run
 
 
 @pytest.fixture
@@ -308,6 +223,90 @@ def test_enquiries_are_listed_without_texts_and_shown_with_all(run, ref):
     assert told["events"][0]["type"] == "received"
 
 
+def test_an_enquiry_is_passed_on_once_and_shows_its_way(run, ref):
+    first = run("enquiry", "reroute", ref, "media", "--note", "Yours", "--as", "li@x.example")
+    again = run("enquiry", "reroute", ref, "media", "--as", "li@x.example", "--json")
+    shown = run("enquiry", "show", ref)
+    routing = run("enquiry", "show", ref, "--json").json["routing"]
+
+    assert (first.code, first.out) == (0, f"{ref}  → media\n")
+    assert (again.json["repeated"], again.json["to"]) == (True, "media@institute.example")
+    assert "→ media@institute.example (moved: Parking passed it on)" in shown.out
+    assert "✓ the topic’s department" in shown.out  # why it went to Parking is still told
+    assert [(it["by"], it["reason"]) for it in routing["decisions"]] == [
+        (None, "topic"),
+        ("li@x.example", "moved"),
+    ]
+
+
+def test_the_third_move_says_that_it_goes_to_the_desk(run, ref):
+    run("enquiry", "reroute", ref, "media")
+    run("enquiry", "reroute", ref, "admissions")
+
+    third = run("enquiry", "reroute", ref, "media", "--json")
+
+    assert (third.json["department"], third.json["to_desk"]) == ("enquiry-desk", True)
+    assert "goes to the desk" in third.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("REF", "nowhere"), 4),
+        (("ENQ-0000-0000", "media"), 4),
+        (("nonsense", "media"), 2),
+        (("REF", "parking"), 5),
+        (("REF", "media", "--version", "7"), 5),
+    ],
+)
+def test_a_move_that_cannot_be_made_says_why_and_moves_nothing(run, ref, arguments, code):
+    refused = run("enquiry", "reroute", *(ref if it == "REF" else it for it in arguments))
+
+    assert (refused.code, refused.out) == (code, "") and refused.err
+    assert run("enquiry", "show", ref, "--json").json["destination"]["department"] == "parking"
+
+
+def test_a_dry_run_of_a_move_tells_where_it_would_go(run, ref):
+    tried = run("enquiry", "reroute", ref, "media", "--dry-run")
+
+    assert tried.out == f"{ref}  → media\n"
+    assert run("enquiry", "show", ref, "--json").json["destination"]["department"] == "parking"
+
+
+def test_a_held_enquiry_is_released_once(run, ref, office):
+    with office.db.writing() as session:
+        enquiry_by_ref(session, Reference.parse(ref).symbols).status = EnquiryStatus.HELD
+
+    released = run("enquiry", "release", ref, "--reason", "a real visitor", "--json")
+    again = run("enquiry", "release", ref)
+
+    assert (released.json["status"], released.json["department"]) == ("received", "parking")
+    assert again.code == 5 and "not held" in again.err
+
+
+def test_tags_are_listed_and_shown(run, ref, office):
+    with office.db.writing() as session:
+        enquiry_by_ref(session, Reference.parse(ref).symbols).tags = ["press", "来访"]
+
+    assert run("enquiry", "list").out.rstrip().endswith("#press  #来访")
+    assert run("enquiry", "list", "--json").json["items"][0]["tags"] == ["press", "来访"]
+    assert "tags            press, 来访" in run("enquiry", "show", ref).out
+    assert run("enquiry", "show", ref, "--json").json["tags"] == ["press", "来访"]
+
+
+def test_a_trace_is_told_in_full_and_says_when_the_directory_changed(run, ref, office):
+    whole = run("enquiry", "show", ref, "--trace", "--json")
+    assert [it["id"] for it in whole.json["routing"]["trace"]] == ["newspapers", None]
+    assert whole.err == ""
+
+    with office.db.writing() as session:
+        topic_by_code(session, "permits").label = {"en": "Car parks", "zh-Hans": "停车场"}
+
+    later = run("enquiry", "show", ref, "--trace")
+    assert "topic is Car parks" in later.out and "has changed since" in later.err
+    assert "topic is Permits" in run("enquiry", "show", ref).out
+
+
 def test_the_queue_is_shown_sent_and_tried_again(run, ref, installed):
     queued = run("mail", "queue", "--json").json["items"]
     assert {item["status"] for item in queued} == {"queued"}
@@ -427,7 +426,7 @@ def test_the_database_is_brought_to_this_release(run, database_url):
 
     done = run("db", "upgrade", "--json")
 
-    assert done.json == {"before": None, "after": newest}
+    assert done.json == {"before": None, "after": newest, "broken_examples": []}
     assert run("db", "upgrade").out == f"{newest} → {newest}\n"
     assert migrations.current(database) == newest
     database.dispose()
