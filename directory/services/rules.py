@@ -12,11 +12,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from directory.adapters.db import contact_points, departments, directory_version, rule_sets
-from directory.adapters.queries import newest_rules, published_key, rules_of_version
+from directory.adapters.queries import (
+    current_rules,
+    newest_rules,
+    published_key,
+    rules_of_version,
+)
 from directory.domain.analysis import Report, RuleFinding
 from directory.domain.contacts import DepartmentStatus, PointKind
 from directory.domain.errors import Conflict, NotFound
 from directory.domain.routing import RuleInvalid, RuleSet, Waiver
+from directory.domain.succession import Succession
 from directory.services.history import record
 from directory.services.proofs import examine_rules
 from directory.services.rule_drafts import Draft, about_draft, draft_called, remove_draft
@@ -127,6 +133,47 @@ def publish_rules(
     rules = RuleSet.read(newest + 1, values, examples=examples, waivers=waivers)
     _check_targets(session, rules)
     return _publish(session, rules, reason=reason, by=by, now=now).rules
+
+
+def publish_succession(
+    session: Session, succession: Succession, *, desk: str, reason: str, by: str, now: datetime
+) -> list[RuleSet]:
+    """Publish the rules anew with *succession*, those that wait for their time as well.
+
+    Unexamined: whoever changes the directory proves the whole. The versions that came of it, the
+    one that decides now first; none where no rule names what is succeeded.
+    """
+    newest = _alone(session)
+    standing = standing_rules(session, desk=desk, now=now)
+    moved = [(succession.of(rules), begins) for rules, begins in standing]
+    changed = [after is not before for (after, _), (before, _) in zip(moved, standing, strict=True)]
+    if not any(changed):
+        return []
+    # A version takes the place of all before it, so that those behind it follow once more.
+    published = []
+    for number, (rules, begins) in enumerate(moved[changed.index(True) :], newest + 1):
+        version = replace(rules, version=number)
+        _publish(session, version, reason=reason, by=by, now=now, effective_at=begins)
+        published.append(version)
+    return published
+
+
+def standing_rules(
+    session: Session, *, desk: str, now: datetime
+) -> list[tuple[RuleSet, datetime | None]]:
+    """The rules that decide at *now*, then those that wait, with when they begin to."""
+    current = current_rules(session, now, desk=desk)
+    waiting = session.execute(
+        sa.select(rule_sets.c.version, rule_sets.c.effective_at)
+        .where(rule_sets.c.effective_at > now, rule_sets.c.version > current.version)
+        .order_by(rule_sets.c.version.desc())
+    ).all()
+    found: list[tuple[RuleSet, datetime | None]] = []
+    for version, begins in waiting:
+        # Newer ones that begin no later take its place before its time comes.
+        if not found or begins < (found[-1][1] or now):
+            found.append((rules_of_version(session, version), begins))
+    return [(current, None), *reversed(found)]
 
 
 def publish_draft(
