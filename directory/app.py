@@ -24,6 +24,7 @@ from directory.web import (
     enquiry,
     errors,
     machines,
+    operating,
     problems,
     public,
     search,
@@ -66,6 +67,7 @@ def app_of(parts: Parts) -> Flask:
     app.json.sort_keys = False
     app.json.ensure_ascii = False
     shell.install(app)
+    operating.install(app)
     assets.install(app)
     errors.install(app)
     for blueprint in (
@@ -74,6 +76,7 @@ def app_of(parts: Parts) -> Flask:
         cards.bp,
         downloads.bp,
         machines.bp,
+        operating.bp,
         problems.bp,
         enquiry.bp,
         actions.bp,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from directory.adapters.db import Database
 from directory.adapters.jobs import Doorbell
 from directory.adapters.links import Signer
+from directory.adapters.metrics import Metrics
 from directory.adapters.queries import Published, load_published, published_key
 from directory.clock import Clock, clock_of
 from directory.domain.contacts import Department, Localised
@@ -46,6 +47,8 @@ class Parts:
     signer: Signer
     doorbell: Doorbell
     now: Clock
+    # Where anybody may ask for them.
+    metrics: Metrics | None = None
     # The folder of kept mail, where no mail leaves by SMTP.
     mailbox: Path | None = None
     countries: CountryNames = field(default_factory=CountryNames)
@@ -113,5 +116,6 @@ def assemble(settings: Settings, *, mailbox: Path | None = None) -> Parts:
         signer=Signer(*(key.get_secret_value() for key in settings.secret_key)),
         doorbell=Doorbell(settings.var / "doorbell.db"),
         now=clock_of(settings),
+        metrics=Metrics(settings.var / "metrics") if settings.metrics.token else None,
         mailbox=mailbox or settings.mail_folder,
     )

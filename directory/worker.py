@@ -237,9 +237,23 @@ class Worker:
             self._transport.close()
             result = error
         try:
-            return self._record_surely(delivery, result, time.monotonic() - started)
+            state = self._record_surely(delivery, result, time.monotonic() - started)
         finally:
             self._let_go([delivery.id])
+        self._count(delivery, result)
+        return state
+
+    def _count(self, delivery: Delivery, result: Accepted | DeliveryFailure | Exception) -> None:
+        if (counted := self._parts.metrics) is None:
+            return
+        if isinstance(result, Accepted):
+            counted.tried(delivery.kind.value, Outcome.ACCEPTED.value)
+            waited = self._parts.now() - delivery.created_at
+            counted.delivered(delivery.kind.value, waited.total_seconds())
+        elif isinstance(result, DeliveryFailure):
+            counted.tried(delivery.kind.value, Outcome.of(result).value)
+        else:
+            counted.tried(delivery.kind.value, "parked")
 
     def _record_surely(
         self, delivery: Delivery, result: Accepted | DeliveryFailure | Exception, seconds: float

@@ -9,8 +9,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from directory.adapters.db import UNSETTLED, deliveries
-from directory.domain.delivery import DeliveryKind, DeliveryState
+from directory.adapters.db import UNSETTLED, attempts, deliveries
+from directory.domain.delivery import DeliveryKind, DeliveryState, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +58,16 @@ def stuck_leases(session: Session, *, now: datetime) -> int:
             )
         )
         or 0
+    )
+
+
+_BEFORE_A_RECIPIENT = frozenset({"connect", "ehlo", "starttls", "auth", "mail"})
+_LAST_TRY = sa.select(attempts.c.outcome, attempts.c.stage).order_by(attempts.c.id.desc()).limit(1)
+
+
+def last_try_never_reached_a_mailbox(session: Session) -> bool:
+    """Whether the last try ended before the server would hear whom the message was for."""
+    found = session.execute(_LAST_TRY).one_or_none()
+    return found is not None and (
+        found.outcome is not Outcome.ACCEPTED and found.stage in _BEFORE_A_RECIPIENT
     )
