@@ -559,6 +559,7 @@ class EnquiryRow:
     topic: str
     department: str
     answer_by: datetime | None
+    tags: list[str]
 
 
 def enquiry_rows(
@@ -579,6 +580,7 @@ def enquiry_rows(
             enquiries.c.topic,
             departments.c.slug,
             enquiries.c.answer_by,
+            enquiries.c.tags,
         )
         .join(departments, departments.c.id == enquiries.c.department_id)
         .order_by(enquiries.c.received_at.desc())

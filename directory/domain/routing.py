@@ -81,7 +81,7 @@ class Outcome:
     acknowledge: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """What differs from sending it plainly on."""
+        """What differs from sending it plainly on; {} where nothing does."""
         plain = type(self)()
         return {
             name: list(value) if isinstance(value, tuple) else value

@@ -158,6 +158,7 @@ def enquiry_row_json(row: EnquiryRow, *, prefix: str) -> dict[str, Any]:
         "topic": row.topic or None,
         "department": row.department,
         "answer_by": rfc3339(row.answer_by),
+        "tags": row.tags,
     }
 
 
@@ -170,9 +171,14 @@ def enquiry_json(
     deliveries: Sequence[Delivery],
     events: Sequence[Event],
     status_url: str,
+    trace: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The API's enquiry as staff see it: form fields, events, deliveries, routing."""
+    """The API's enquiry as staff see it: form fields, events, deliveries, routing.
+
+    *trace* is that of the rules, in full; without one it is as it was kept.
+    """
     latest = decisions[-1]
+    ruled = next((it for it in reversed(decisions) if it.trace), latest)
     return {
         "ref": Reference(enquiry.ref).display(prefix),
         "status": enquiry.status.value,
@@ -180,6 +186,8 @@ def enquiry_json(
         "status_url": status_url,
         "received_at": rfc3339(enquiry.received_at),
         "test": enquiry.test,
+        "version": enquiry.version,
+        "tags": enquiry.tags,
         "destination": {
             "department": department.slug,
             "name": department.name,
@@ -200,6 +208,8 @@ def enquiry_json(
         "country": enquiry.country or None,
         "reply_language": enquiry.reply_language,
         "from": enquiry.source or None,
+        "origin": enquiry.origin or None,
+        "answers": enquiry.answers,
         "events": [
             {"at": rfc3339(event.at), "type": event.type, "by": event.by, "note": event.note}
             for event in events
@@ -218,8 +228,22 @@ def enquiry_json(
         ],
         "routing": {
             "shown": enquiry.shown or None,
-            "rule_set": latest.rule_set,
-            "trace": latest.trace,
+            "rule_set": ruled.rule_set,
+            "trace": ruled.trace if trace is None else list(trace),
+            "decisions": [
+                {
+                    "at": rfc3339(decision.at),
+                    "by": decision.by or None,
+                    "reason": decision.reason,
+                    "to": decision.recipient or None,
+                    "passed_over": decision.passed_over,
+                    "rule_set": decision.rule_set,
+                    "rule": decision.rule_id,
+                    "why": decision.why,
+                    "outcome": decision.outcome,
+                }
+                for decision in decisions
+            ],
         },
     }
 
