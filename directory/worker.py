@@ -24,7 +24,7 @@ from directory.adapters.queries import Unreachable, unreachable
 from directory.domain.delivery import Attempt, Delivery, DeliveryState, Outcome
 from directory.domain.errors import DeliveryFailure, DirectoryError, Unavailable
 from directory.parts import Parts
-from directory.services import trust
+from directory.services import inbox, trust
 from directory.services.deliveries import park, record_accepted, record_failure
 from directory.services.minute import go_round
 from directory.services.redirects import redirect_claimed
@@ -40,6 +40,8 @@ _BREATHER_S = 1.0
 _LAST_TRIES_S = 7.0
 # While there is something to send, the database's log is brought in this often.
 _CHECKPOINT_S = 2.0
+# Messages that came back, sorted between two rounds of sending.
+_SORTED_A_ROUND = 5
 # How long a connection to the mail server is kept for the next message.
 _KEPT_OPEN_S = 10.0
 
@@ -96,6 +98,9 @@ class Worker:
                 if time.monotonic() - swept >= self._times.sweep_s:
                     self._sweep()
                     swept = time.monotonic()
+                # A few at a time: a flood of what comes back must not keep new enquiries waiting.
+                if inbox.work_off(self._parts, limit=_SORTED_A_ROUND):
+                    continue
                 if processed >= BATCH:
                     continue  # else nothing more was due, and whatever came since has rung
                 if time.monotonic() - sent >= _KEPT_OPEN_S:
@@ -113,6 +118,8 @@ class Worker:
         total = Tally()
         if wanted is None:
             self._ask()
+            while inbox.work_off(self._parts) and not self._stopping.is_set():
+                pass  # what comes back may send an enquiry on, which is then due too
         try:
             while not self._stopping.is_set():
                 round_ = self.send_due(started, only=wanted)
@@ -378,6 +385,7 @@ class Worker:
     def _sweep(self) -> None:
         with self._parts.db.writing() as session:
             limits.forget(session, now=self._parts.now())
+        inbox.forget(self._parts)
         self._ask()
         go_round(self._parts)
 

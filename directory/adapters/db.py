@@ -528,10 +528,7 @@ objections = sa.Table(
     sa.Column("how", sa.String(16), nullable=False),
 )
 
-# What came back by mail, its bytes as they came. Only what is still to be sorted is in the index
-# that is asked again and again.
-UNSORTED = sa.text("state = 'new'")
-
+# What came back by mail, its bytes as they came.
 incoming = sa.Table(
     "incoming",
     metadata,
@@ -552,7 +549,6 @@ incoming = sa.Table(
     sa.Column("delivery_id", Id, sa.ForeignKey("delivery.id"), index=True),
     sa.Column("sorted_at", Utc),
     sa.Index("ix_incoming_state_received_at", "state", "received_at"),
-    sa.Index("ix_incoming_due_at", "due_at", sqlite_where=UNSORTED, postgresql_where=UNSORTED),
 )
 
 # Addresses of visitors that mail came back from: keyed hashes, for nobody needs to read them.

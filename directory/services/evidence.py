@@ -47,7 +47,7 @@ def mailbox_refused(
     may pass its mail to, never suspends. A mail older than the mailbox's last proof tells nothing.
     """
     for point in _points(session, delivery):
-        if point.verified_at is not None and delivery.created_at <= point.verified_at:
+        if point.verified_at is not None and delivery.created_at < point.verified_at:
             continue
         department = session.get_one(Department, point.department_id)
         before = point.state
@@ -146,8 +146,9 @@ def visitor_refuses(session: Session, address: str, *, signer: Signer) -> bool:
     return session.scalar(wanted) is not None
 
 
-def forget_visitors(session: Session, *, before: datetime) -> None:
-    """Forget the addresses that mail came back from *before* then; they may work again."""
+def forget_visitors(session: Session, *, settings: Settings, now: datetime) -> None:
+    """Forget the addresses that mail came back from long ago; they may work again."""
+    before = now - timedelta(days=settings.privacy.retention_days)
     session.execute(sa.delete(bounced_addresses).where(bounced_addresses.c.at < before))
 
 

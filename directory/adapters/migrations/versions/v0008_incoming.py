@@ -11,7 +11,6 @@ branch_labels = None
 depends_on = None
 
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-WAITING = sa.text("state = 'new'")
 
 
 def upgrade() -> None:
@@ -47,13 +46,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_incoming_delivery_id"), ["delivery_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_incoming_state_received_at"), ["state", "received_at"], unique=False
-        )
-        batch_op.create_index(
-            "ix_incoming_due_at",
-            ["due_at"],
-            unique=False,
-            sqlite_where=WAITING,
-            postgresql_where=WAITING,
         )
     op.create_table(
         "bounced_address",
