@@ -114,6 +114,9 @@ def install(python: Path, pins: Path) -> None:
     if uv := _uv():
         command = [uv, "pip", "install", "--quiet", "--python", str(python)]
         command += ["--require-hashes", "--requirement", str(pins)]
+        # As pip does unasked. uv leaves it to the first import, and where that may write nothing
+        # every start would compile all of it anew, for seconds.
+        command += ["--compile-bytecode"] if sys.dont_write_bytecode else []
         # Institutions look into what is fetched, with certificates only the system knows of. The
         # second name is the one that older releases of uv know.
         done, said = _run(command, {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"} | os.environ)

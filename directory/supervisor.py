@@ -28,9 +28,9 @@ import structlog
 from gunicorn.app.base import BaseApplication
 
 from directory.adapters.mail import RedirectedTransport, Timeouts, Transport, open_transport
-from directory.adapters.mailbox import serve_mailbox
 from directory.app import app_of
 from directory.parts import Parts
+from directory.services import inbox
 from directory.worker import Worker, stop_on
 
 log = structlog.get_logger(__name__)
@@ -253,7 +253,44 @@ def mailbox(folder: Path, port: int) -> Callable[[Callable[[], None]], None]:
     """What a demo's mailbox runs."""
 
     def run(ready: Callable[[], None]) -> None:
+        from directory.adapters.mailbox import serve_mailbox  # nobody else needs a mail server
+
         serve_mailbox(folder, "127.0.0.1", port, ready=lambda _port: ready())
+
+    return run
+
+
+def lmtp(parts: Parts, listener: socket.socket) -> Callable[[Callable[[], None]], None]:
+    """What the child runs that takes in what a mail system next door hands over."""
+
+    def run(ready: Callable[[], None]) -> None:
+        from directory.adapters.lmtp import serve_lmtp  # nobody else needs a mail server
+
+        parts.let_go()
+
+        def keep(content: bytes, sender: str, recipient: str) -> bool:
+            return inbox.receive(
+                parts, content, source="lmtp", envelope_from=sender, envelope_to=recipient
+            )
+
+        serve_lmtp(listener, keep, ready=ready)
+
+    return run
+
+
+def imap(parts: Parts) -> Callable[[Callable[[], None]], None]:
+    """What the child runs that looks into a mailbox. Raises SettingsInvalid for a bad URL."""
+    from directory.adapters.imap import ImapMailbox
+
+    where = ImapMailbox.parse(parts.settings.inbound.imap)
+
+    def run(ready: Callable[[], None]) -> None:
+        parts.let_go()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # At once, also while a server is waited for: what is kept is written down with it.
+            signal.signal(number, lambda *_: sys.exit(0))
+        ready()
+        inbox.keep_polling(parts, where)
 
     return run
 

@@ -111,6 +111,15 @@ def test_the_first_start_makes_the_environment_and_goes_on_in_it(checkout: Path,
     assert (second.stdout, second.stderr) == (f"{checkout}/.venv demo\n", "")
 
 
+@pytest.mark.parametrize("uv", [True, False], ids=["uv", "pip"])
+def test_packages_are_compiled_once_also_where_no_import_may_write(
+    checkout: Path, uv: bool
+) -> None:
+    start(checkout, uv=uv, PYTHONDONTWRITEBYTECODE="1")
+
+    assert list(checkout.glob(".venv/lib/*/site-packages/iniconfig/__pycache__/*.pyc"))
+
+
 def test_a_second_start_costs_less_than_a_tenth_of_a_second(checkout: Path) -> None:
     start(checkout)
 

@@ -7,12 +7,13 @@ whatever a lost ring missed; so a doorbell that fails is logged and fails nobody
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
-from huey.api import SqliteHuey
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ class Doorbell:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Nothing here outlives a restart's first sweep, so it is not synchronised to disk.
-        self._huey = SqliteHuey("doorbell", filename=str(path), fsync=False, results=False)
+        self._huey = _sqlite_huey()("doorbell", filename=str(path), fsync=False, results=False)
         self._deliver_due = self._huey.task(name="deliver_due")(_deliver_due)
 
     def ring(self) -> None:
@@ -64,3 +65,20 @@ class Doorbell:
 
 def _deliver_due() -> None:
     """What a ring means to a worker: look into the outbox. The worker does it, not huey."""
+
+
+def _sqlite_huey() -> Any:
+    """huey on SQLite, and not also the driver of PostgreSQL, which it loads for another store.
+
+    That takes a twentieth of a start. Whoever needs the driver loads it, before or after.
+    """
+    loaded = "psycopg" in sys.modules
+    if not loaded:
+        # As if it were not installed.
+        sys.modules["psycopg"] = None  # type: ignore[assignment]
+    try:
+        from huey.api import SqliteHuey
+    finally:
+        if not loaded:
+            del sys.modules["psycopg"]
+    return SqliteHuey

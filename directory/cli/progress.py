@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
+import time
 from collections.abc import Callable
+from typing import Any
+
+import click
 
 from directory.cli.base import Talk
 
@@ -23,31 +26,25 @@ class _Bar:
     """The bar while it is shown: called with (done, total)."""
 
     def __init__(self, what: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as Remaining
-
-        self._bar = Progress(
-            TextColumn(what),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            Remaining(),
-            console=Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR"))),
-            transient=True,
-            redirect_stdout=False,  # the plan's lines are data
-            redirect_stderr=False,
-        )
-        self._task = self._bar.add_task(what, total=None, rate="")
+        self._what = what
+        self._began = time.monotonic()
+        self._bar: Any = None
 
     def __enter__(self) -> _Bar:
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.render_finish()
 
     def __call__(self, done: int, total: int) -> None:
-        task = self._bar.tasks[0]
-        rate = f"{done / task.elapsed:,.0f}/s" if task.elapsed else ""
-        self._bar.update(self._task, completed=done, total=total, rate=rate)
+        if self._bar is None:
+            self._bar = click.progressbar(
+                length=total,
+                label=self._what,
+                show_pos=True,
+                item_show_func=lambda rate: rate,
+                file=sys.stderr,  # the plan's lines are data
+            )
+        elapsed = time.monotonic() - self._began
+        self._bar.update(done - self._bar.pos, f"{done / elapsed:,.0f}/s" if elapsed else "")

@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import PurePath
-from typing import IO, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
-from directory.adapters.extract import Extraction
 from directory.adapters.formats import FORMATS, Reading, Row
 from directory.adapters.formats.encodings import encoding_of, text_of
 from directory.adapters.formats.record import language_of
 from directory.adapters.formats.tables import delimiter_of
 from directory.domain.columns import SUFFIXES, is_column, join_list, unknown_column
 from directory.domain.errors import InvalidValue
+
+if TYPE_CHECKING:
+    # What finds records on pages takes a twentieth of a start, and few ever read one.
+    from directory.adapters.extract import Extraction
 
 READABLE: Final = tuple(name for name, known in FORMATS.items() if known.read)
 _BY_SUFFIX: Final = {
