@@ -629,6 +629,8 @@ def moves_of_rules(
     nothing is left out.
     """
     later, anew = decisions.alias("later"), decisions.alias("anew")
+    # A move that was taken back is none.
+    turned = sa.case((later.c.reason == "moved", 1), (later.c.reason == "undone", -1), else_=0)
     # Not what covers for a mailbox that refused: the rule chose that department all the same.
     replaced = (
         sa.select(anew.c.id)
@@ -644,18 +646,13 @@ def moves_of_rules(
         .where(enquiries.c.id == decisions.c.enquiry_id, enquiries.c.test)
         .exists()
     )
-    counted = (
-        sa.select(
-            decisions.c.rule_id,
-            sa.func.count(sa.distinct(decisions.c.enquiry_id)),
-            sa.func.count(sa.distinct(later.c.enquiry_id)),
-        )
+    each = (
+        sa.select(decisions.c.rule_id, sa.func.sum(turned).label("moves"))
         .outerjoin(
             later,
             sa.and_(
                 later.c.enquiry_id == decisions.c.enquiry_id,
                 later.c.id > decisions.c.id,
-                later.c.reason == "moved",
             ),
         )
         .where(
@@ -664,8 +661,11 @@ def moves_of_rules(
             ~replaced,
             ~tests,
         )
-        .group_by(decisions.c.rule_id)
+        .group_by(decisions.c.rule_id, decisions.c.enquiry_id)
+        .subquery("each_enquiry")
     )
+    moved = sa.func.sum(sa.case((each.c.moves > 0, 1), else_=0))
+    counted = sa.select(each.c.rule_id, sa.func.count(), moved).group_by(each.c.rule_id)
     found: dict[str, MoveCount] = {}
     for start in range(0, len(rules), _RULES_AT_ONCE):
         some = list(rules[start : start + _RULES_AT_ONCE])
@@ -679,16 +679,17 @@ def moves_of_topics(session: Session, *, since: datetime) -> list[MoveCount]:
 
     Those without a topic stand under "".
     """
-    moved = (
-        sa.select(decisions.c.id)
-        .where(decisions.c.enquiry_id == enquiries.c.id, decisions.c.reason == "moved")
-        .exists()
+    turned = sa.case((decisions.c.reason == "moved", 1), (decisions.c.reason == "undone", -1))
+    moves = (
+        sa.select(sa.func.sum(turned))
+        .where(decisions.c.enquiry_id == enquiries.c.id)
+        .scalar_subquery()
     )
     counted = (
         sa.select(
             enquiries.c.topic,
             sa.func.count(),
-            sa.func.sum(sa.case((moved, 1), else_=0)),
+            sa.func.sum(sa.case((moves > 0, 1), else_=0)),
         )
         .where(enquiries.c.received_at >= since, ~enquiries.c.test)
         .group_by(enquiries.c.topic)

@@ -118,6 +118,8 @@ def look_at(session: Session) -> dict[str, Callable[[], Any]]:
 
 # Of one row, or as many as there are versions of the rules: nothing to look up.
 SMALL = ("directory_version", "rule_set")
+# Put together by the statement itself, and no table.
+MADE = ("SCAN each_enquiry",)
 
 
 @pytest.fixture
@@ -177,7 +179,7 @@ def test_no_hot_path_looks_anything_up_by_reading_a_whole_table(crowded):
 
 def reads_whole(line: str) -> bool:
     """Whether a line of a plan of either database goes through a table without an index."""
-    if any(table in line for table in SMALL) or "CONSTANT ROW" in line:
+    if line in MADE or any(table in line for table in SMALL) or "CONSTANT ROW" in line:
         return False
     # SQLite calls it a search, too, where it goes through all to find the least.
     sqlite = line.startswith(("SCAN", "SEARCH")) and "USING" not in line

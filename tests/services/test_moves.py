@@ -96,7 +96,7 @@ def test_a_move_adds_a_decision_and_one_mail_and_keeps_what_was(office, clock):
     with office.db.reading() as session:
         event = events_of(session, about(kept))[-1]
     assert (event.by, event.note) == ("chen@institute.example", "not ours")
-    assert event.before == {"department": "parking", "status": "routed"}
+    assert (event.before["department"], event.before["status"]) == ("parking", "routed")
     assert (event.after["department"], event.after["delivery"]) == ("media", str(after.id))
 
 
@@ -419,6 +419,19 @@ def test_a_deputy_that_passes_it_on_tells_of_the_rule_all_the_same(office):
     decided_again(office, enquiry, id=new_id(office.now()) * 2, reason="moved")
 
     assert used(office)["newspapers"] == (1, 1)
+
+
+def test_a_move_that_was_taken_back_tells_of_nothing(office):
+    enquiry, other = ask(office, 1), ask(office, 2)
+    for number, reason in enumerate(["moved", "undone"]):
+        decided_again(office, enquiry, id=new_id(office.now()) * 2 + number, reason=reason)
+    for number, reason in enumerate(["moved", "undone", "moved"]):
+        decided_again(office, other, id=new_id(office.now()) * 2 + 10 + number, reason=reason)
+
+    assert used(office)["newspapers"] == (2, 1)
+    with office.db.reading() as session:
+        [topic] = misrouted_topics(session, office.now())
+    assert (topic.decided, topic.moved) == (2, 1)
 
 
 def test_a_rule_stands_since_its_condition_last_changed(office, clock):
