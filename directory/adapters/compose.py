@@ -56,7 +56,7 @@ class ChosenBy(TypedDict):
     Apply to study").
     """
 
-    reason: Literal["rule", "department", "topic", "fallback", "moved"]
+    reason: Literal["rule", "department", "topic", "fallback", "moved", "undone"]
     id: NotRequired[str]
     position: NotRequired[int]
     name: NotRequired[str]
@@ -111,7 +111,8 @@ class RoutedInputs(CommonInputs):
     URL. ``retention_days`` counts from closing. ``answers`` are the topic's extra question and what
     the visitor answered, in words. ``tags`` are those of the rule. ``covers_for`` names the
     department it was for, where that could not take it. ``passed_on`` and ``references``, the
-    Message-IDs of the earlier mails to departments, are there after a move.
+    Message-IDs of the earlier mails to departments, are there after a move. ``action_url`` is the
+    recipient's own link, whole; a copy has none.
     """
 
     from_style: Literal["visitor-via", "service"]
@@ -135,6 +136,7 @@ class RoutedInputs(CommonInputs):
     covers_for: NotRequired[str]
     passed_on: NotRequired[PassedOn]
     references: NotRequired[list[str]]
+    action_url: NotRequired[str]
 
 
 class CopyInputs(RoutedInputs):

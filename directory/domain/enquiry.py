@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -105,11 +106,11 @@ class Decision:
     """Where an enquiry was sent, by which rules, and what every rule had to say.
 
     Never edited: a later move is another Decision. ``reason`` is "rule", "department", "topic",
-    "fallback" or, for a move by a person, "moved". ``rule`` is the position of the rule that
-    decided, None where none did. ``passed_over`` names departments whose own mailbox was not
-    live, so that their deputy or the desk received it. ``outcome`` is what the rule does besides
-    (copies, tags …), ``facts`` what the rules went by and the enquiry does not tell: which
-    departments were open, whether the visitor wrote before.
+    "fallback" or, for a move by a person, "moved", and "undone" for one taken back. ``rule`` is the
+    position of the rule that decided, None where none did. ``passed_over`` names departments whose
+    own mailbox was not live, so that their deputy or the desk received it. ``outcome`` is what the
+    rule does besides (copies, tags …), ``facts`` what the rules went by and the enquiry does not
+    tell: which departments were open, whether the visitor wrote before.
     """
 
     reason: str
@@ -129,6 +130,31 @@ class Decision:
     by: str = ""
     id: int = 0
     enquiry_id: int = 0
+
+
+def action_version(decided: Sequence[Decision]) -> int:
+    """The version that links in mail to departments are signed with, from all decisions.
+
+    Every move raises it, and so spends what was sent before. The visitor's own link has the
+    enquiry's ``link_version``, which a move leaves alone. A move taken back before its mail was
+    sent spent nothing: no link of its version exists.
+    """
+    turns = sum(decision.reason in {"moved", "undone"} for decision in decided)
+    unsent = sum(
+        decision.reason == "undone" and bool(decision.facts.get("unsent")) for decision in decided
+    )
+    return 1 + turns - 2 * unsent
+
+
+def moves_that_stand(decided: Sequence[Decision]) -> list[Decision]:
+    """The moves among all decisions on one enquiry that nobody took back, the first first."""
+    standing: list[Decision] = []
+    for decision in decided:
+        if decision.reason == "moved":
+            standing.append(decision)
+        elif decision.reason == "undone" and standing:
+            standing.pop()
+    return standing
 
 
 @dataclass(eq=False, kw_only=True)
@@ -233,7 +259,10 @@ class Enquiry:
         self.version += 1
 
     def closed(self, at: datetime) -> None:
-        """Nothing more is expected of anybody. Raises Conflict for one that is held or withdrawn."""
+        """Nothing more is expected of anybody.
+
+        Raises Conflict for one that is held or withdrawn.
+        """
         if self.status in {EnquiryStatus.HELD, EnquiryStatus.WITHDRAWN}:
             raise Conflict(f"an enquiry that is {self.status.value} cannot be closed")
         self.status, self.attention, self.closed_at = EnquiryStatus.CLOSED, "", at

@@ -27,7 +27,7 @@ from directory.adapters.queries import (
 from directory.domain.conditions import Why
 from directory.domain.contacts import ContactPoint, Department, DepartmentStatus, Topic
 from directory.domain.delivery import Delivery
-from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Submission
+from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Submission, action_version
 from directory.domain.errors import Conflict, RateLimited, Unavailable
 from directory.domain.ids import new_id
 from directory.domain.ledger import Account
@@ -501,8 +501,9 @@ def redeliver_to(
     for receiver, address, point in candidates:
         if EmailAddress(address).key in had:
             continue
+        decided = decisions_of(session, enquiry)
         decision = Decision(
-            id=id_after(decisions_of(session, enquiry), now),
+            id=id_after(decided, now),
             enquiry_id=enquiry.id,
             at=now,
             by="system",
@@ -525,6 +526,7 @@ def redeliver_to(
             decision,
             position=position,
             now=now,
+            link_version=action_version(decided),
             # Who stands in reads by whom it was passed on to the other.
             passed_on=failed.inputs.get("passed_on"),
             references=failed.inputs.get("references", ()),

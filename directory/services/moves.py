@@ -22,6 +22,7 @@ from directory.adapters.queries import (
     deliveries_of,
     department_by_slug,
     enquiry_by_ref,
+    events_of,
     moves_of_rules,
     moves_of_topics,
 )
@@ -29,7 +30,7 @@ from directory.domain.analysis import UNUSED_DAYS, Usage
 from directory.domain.conditions import write_condition
 from directory.domain.contacts import Department, DepartmentStatus, Localised, localised
 from directory.domain.delivery import WAITING, Delivery, DeliveryKind, DeliveryState
-from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus
+from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, action_version
 from directory.domain.errors import Conflict
 from directory.domain.routing import RuleSet, arrive
 from directory.services.contacts import language_of
@@ -104,8 +105,7 @@ def reroute_enquiry(
         raise Conflict(f"an enquiry that is {enquiry.status.value} cannot be passed on")
     before = session.get_one(Department, enquiry.department_id)
     _check_target(session, department_by_slug(session, slug))
-    moves = [decision for decision in decided if decision.reason == "moved"]
-    to_desk = len(moves) >= MOVES_BEFORE_DESK and before.slug != published.desk
+    to_desk = _moves(decided) >= MOVES_BEFORE_DESK and before.slug != published.desk
     to = published.desk if to_desk else slug
     arrival = arrive(to, published.routes_with(session, to), now)
     if arrival.department.id == before.id:
@@ -132,7 +132,7 @@ def reroute_enquiry(
     department = published.department_of(session, decision)
     for delivery in waiting:
         delivery.cancelled(now, f"passed on to {department.slug}")
-    status = enquiry.status
+    stood = enquiry.standing()
     enquiry.department_id = department.id
     enquiry.status, enquiry.routed_at = EnquiryStatus.RECEIVED, None
     enquiry.attention = ""
@@ -146,6 +146,7 @@ def reroute_enquiry(
             decision,
             position=next_position(session, enquiry),
             now=now,
+            link_version=action_version([*decided, decision]),
             passed_on=_for_the_reader(
                 session, decided, decision, department, by=by, note=note, settings=settings
             ),
@@ -161,7 +162,7 @@ def reroute_enquiry(
         now=now,
         by=by,
         note=reason,
-        before={"department": before.slug, "status": status.value},
+        before={"department": before.slug, **stood},
         after={
             "department": department.slug,
             "status": enquiry.status.value,
@@ -173,13 +174,90 @@ def reroute_enquiry(
     return Moved(enquiry, decision, department, again, to_desk)
 
 
-def action_version(decided: Sequence[Decision]) -> int:
-    """The version that links in mail to departments are signed with, from all decisions.
+def undo_move(
+    session: Session,
+    enquiry: Enquiry,
+    *,
+    by: str,
+    published: Published,
+    settings: Settings,
+    signer: Signer,
+    now: datetime,
+) -> Moved:
+    """Take back the move that *by* made last: the enquiry is where it was before, and as it was.
 
-    Every move raises it, and so spends what was sent before. The visitor's own link has the
-    enquiry's ``link_version``, which a move leaves alone.
+    Where the mail of the move still waits, it is cancelled and nobody has noticed anything. Where
+    it was sent, its links are spent, and the department that has the enquiry again is sent a mail
+    with links of its own. Raises Conflict when the last decision is no move of *by*.
     """
-    return 1 + sum(decision.reason == "moved" for decision in decided)
+    waiting = _locked_with_its_mail(session, enquiry)
+    *earlier, last = decisions_of(session, enquiry)
+    if last.reason != "moved" or last.by != by or not earlier:
+        raise Conflict("There is no move of yours to take back any more")
+    told = next(e for e in reversed(events_of(session, about(enquiry))) if e.type == "rerouted")
+    before = earlier[-1]
+    has_it = any(
+        delivery.kind is DeliveryKind.ROUTED
+        and delivery.recipient == before.recipient
+        and delivery.state in {DeliveryState.ACCEPTED, DeliveryState.SENDING}
+        for delivery in deliveries_of(session, enquiry)
+    )
+    unsent = bool(waiting) and has_it
+    for delivery in waiting:
+        delivery.cancelled(now, "the move was taken back")
+    department = session.get_one(Department, before.department_id)
+    decision = Decision(
+        id=id_after([last], now),
+        enquiry_id=enquiry.id,
+        at=now,
+        by=by,
+        reason="undone",
+        department_id=before.department_id,
+        contact_point_id=before.contact_point_id,
+        recipient=before.recipient,
+        rule_set=published.rules.version,
+        why=_passed_on_by(session.get_one(Department, last.department_id).name),
+        passed_over=before.passed_over,
+        facts={"undoes": str(last.id), "unsent": unsent},
+    )
+    session.add(decision)
+    enquiry.department_id = department.id
+    enquiry.stand_again({name: told.before[name] for name in enquiry.standing()})
+    again: Delivery | None = None
+    if not unsent and decision.recipient:
+        decided = [*earlier, last, decision]
+        post = Post(settings, signer, published, enquiry, published.topic(enquiry.topic))
+        again = post.to_department(
+            department,
+            decision,
+            position=next_position(session, enquiry),
+            now=now,
+            link_version=action_version(decided),
+            references=_thread(session, enquiry),
+        )
+        session.add(again)
+    record(
+        session,
+        about(enquiry),
+        "undone",
+        now=now,
+        by=by,
+        before={"department": told.after["department"]},
+        after={
+            "department": department.slug,
+            **enquiry.standing(),
+            "undone": "rerouted",
+            "delivery": str(again.id) if again else "",
+            "cancelled": [str(delivery.id) for delivery in waiting],
+        },
+    )
+    return Moved(enquiry, decision, department, again, to_desk=False)
+
+
+def _moves(decided: Sequence[Decision]) -> int:
+    """How often it was passed on, what was taken back not counted."""
+    moved = sum(decision.reason == "moved" for decision in decided)
+    return moved - sum(decision.reason == "undone" for decision in decided)
 
 
 def _locked_with_its_mail(session: Session, enquiry: Enquiry) -> list[Delivery]:

@@ -60,16 +60,20 @@ class Post:
         *,
         position: int,
         now: datetime,
+        link_version: int = 1,
         passed_on: PassedOn | None = None,
         references: Sequence[str] = (),
     ) -> Delivery:
         """The routed mail: what the visitor wrote, to the mailbox that answers.
 
-        *passed_on* says how it came from another department, *references* are the Message-IDs of
-        the mails it was in there.
+        *link_version* is that of the links in it (``domain.enquiry.action_version``). *passed_on*
+        says how it came from another department, *references* are the Message-IDs of the mails it
+        was in there.
         """
         language = language_of(department, self._settings)
         inputs = self._routed(department, decision, language)
+        token = self._signer.action_token(self._enquiry.ref, position, link_version)
+        inputs["action_url"] = f"{self._settings.site.base_url}/a/{token}"
         if passed_on is not None:
             inputs["passed_on"] = passed_on
         if references:
@@ -154,7 +158,7 @@ class Post:
             inputs["answers"] = [list(pair) for pair in answered(asked, enquiry.answers, language)]
         if enquiry.tags:
             inputs["tags"] = list(enquiry.tags)
-        if decision.passed_over and decision.reason != "moved":
+        if decision.passed_over and decision.reason not in {"moved", "undone"}:
             name = self._published.routes.department_name(decision.passed_over[0])
             inputs["covers_for"] = localised(name, language)[0]
         return inputs

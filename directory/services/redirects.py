@@ -25,7 +25,7 @@ from directory.domain.contacts import (
     localised,
 )
 from directory.domain.delivery import Delivery, DeliveryKind, DeliveryState
-from directory.domain.enquiry import Decision, Enquiry
+from directory.domain.enquiry import Decision, Enquiry, action_version
 from directory.domain.values import EmailAddress
 from directory.services.enquiries import decide_again, next_position, redeliver_to
 from directory.services.history import about, record
@@ -170,8 +170,9 @@ def _instead(
         for other in deliveries_of(session, enquiry)
         if other.kind is DeliveryKind.ROUTED and other.state is DeliveryState.FAILED
     ]
+    decided = decisions_of(session, enquiry)
     decision = None
-    if _by_the_rules(decisions_of(session, enquiry)):
+    if _by_the_rules(decided):
         decision = decide_again(session, enquiry, published=published, by="system", now=now)
         # Only where it goes: copies were sent, and the visitor knows when to expect an answer.
         decision.outcome = {}
@@ -196,7 +197,9 @@ def _instead(
     department = published.department_of(session, decision)
     post = Post(settings, signer, published, enquiry, published.topic(enquiry.topic))
     position = next_position(session, enquiry)
-    instead = post.to_department(department, decision, position=position, now=now)
+    instead = post.to_department(
+        department, decision, position=position, now=now, link_version=action_version(decided)
+    )
     enquiry.department_id = department.id
     session.add_all([decision, instead])
     return instead
@@ -205,7 +208,9 @@ def _instead(
 def _by_the_rules(decided: Sequence[Decision]) -> bool:
     """Whether it is where the rules sent it, and nobody since."""
     last = decided[-1]
-    return last.reason != "moved" and (last.reason != "fallback" or last.rule_id is not None)
+    return last.reason not in {"moved", "undone"} and (
+        last.reason != "fallback" or last.rule_id is not None
+    )
 
 
 def _same(address: str, recipient: str) -> bool:

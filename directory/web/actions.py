@@ -42,6 +42,7 @@ from directory.web.context import _, db, language, now, parts, sender, settings
 from directory.web.department_page import successor_of
 from directory.web.exchange import SYMBOLS, Exchange, no_cookie, private
 from directory.web.forms import ReportForm
+from directory.web.staff import staff
 
 log = structlog.get_logger(__name__)
 
@@ -219,6 +220,10 @@ def _is_remembered(symbols: str) -> bool:
 def _zone(department: Department) -> str:
     return department.timezone or settings().site.timezone
 
+
+# What a department does with an enquiry
+
+bp.add_url_rule("/a/<token>", view_func=staff, methods=["GET", "POST"])
 
 # Unsubscribe
 
