@@ -138,10 +138,18 @@ def ring(talk: Talk) -> None:
 @department.command("set")
 @click.argument("slug")
 @click.argument("cells", nargs=-1, required=True, metavar="COLUMN=VALUE…")
+@click.option(
+    "--successor", default="", metavar="SLUG", help="Who answers where its last mailbox goes."
+)
 @writes
 @common
 def department_set(
-    talk: Talk, slug: str, cells: tuple[str, ...], reason: str, as_email: str | None
+    talk: Talk,
+    slug: str,
+    cells: tuple[str, ...],
+    successor: str,
+    reason: str,
+    as_email: str | None,
 ) -> None:
     """Change columns and print the difference; "-" clears."""
     from directory.adapters.queries import department_ever_called
@@ -156,6 +164,7 @@ def department_set(
             now=talk.parts.now(),
             by=who(as_email),
             reason=reason,
+            successor=successor,
         )
         ask_at_once(talk, session, department_ever_called(session, slug))
         return changed
@@ -187,7 +196,7 @@ def diff(changed: Mapping[str, tuple[Any, Any]]) -> Iterable[str]:
 def department_close(
     talk: Talk, slug: str, successor: str, reason: str, as_email: str | None
 ) -> None:
-    """Close a department; its successor takes over its page and topics."""
+    """Close a department; its successor takes over its page, its topics and its rules."""
     from directory.services.contacts import close_department
 
     if not talk.yes and not talk.dry_run:

@@ -34,6 +34,10 @@ class Succession:
         changed = RuleSet.read(rules.version, after, examples=examples)
         return replace(changed, waivers=rules.waivers)
 
+    def naming(self, rules: RuleSet) -> list[str]:
+        """The ids of *rules* that name what is succeeded."""
+        return [rule.id for rule in rules.rules if self._rule(rule.write()) != rule.write()]
+
     def _rule(self, rule: Mapping[str, Any]) -> dict[str, Any]:
         written = dict(rule)
         written["send_to"] = self.targets.get(rule["send_to"], rule["send_to"])

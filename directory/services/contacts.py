@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
@@ -14,11 +15,11 @@ from sqlalchemy.orm import Session
 
 from directory.adapters.db import departments, slug_history, store, topics
 from directory.adapters.queries import (
-    current_rules,
     department_by_slug,
     department_ever_called,
     events_of,
     parent_ids,
+    topic_by_code,
 )
 from directory.domain.columns import (
     CellInvalid,
@@ -26,6 +27,7 @@ from directory.domain.columns import (
     columns_of,
     is_column,
     set_columns,
+    slot_of,
     typed_cells,
 )
 from directory.domain.contacts import (
@@ -33,6 +35,7 @@ from directory.domain.contacts import (
     Department,
     DepartmentStatus,
     PointKind,
+    PointState,
     Topic,
     check_tree,
     localised,
@@ -40,8 +43,12 @@ from directory.domain.contacts import (
 from directory.domain.enquiry import Event
 from directory.domain.errors import Conflict, InvalidValue, NotFound
 from directory.domain.hours import OpeningHours
+from directory.domain.routing import RuleSet
+from directory.domain.succession import Succession
 from directory.domain.values import Slug
 from directory.services.history import record
+from directory.services.rules import publish_succession, standing_rules
+from directory.services.safeguard import nobody_stranded
 from directory.settings import Settings
 
 # What changed, as column: (before, after).
@@ -175,25 +182,158 @@ def amend_department(
     now: datetime,
     by: str,
     reason: str = "",
+    successor: str = "",
 ) -> Changes:
     """Put *cells* into the department *slug*; what changed, as column: (before, after).
 
-    An empty cell leaves as is, "-" clears. A new slug leaves the old one leading to it; a new
-    mailbox is due to be asked, and the mailbox that loses the department's enquiries is told, as
-    is the one that gets them. Raises NotFound, InvalidValue "slug.taken" or "parent.cycle",
-    Conflict where the desk would lose its only mailbox, and the errors of set_columns.
+    An empty cell leaves as is, "-" clears. A new slug leaves the old one leading to it, and rules
+    follow it, as they follow a mailbox to its new address; a new mailbox is due to be asked, and
+    the mailbox that loses the department's enquiries is told, as is the one that gets them. Where
+    the department loses its last mailbox, *successor* (a slug) takes over its topics and what
+    rules send to it.
+
+    Raises NotFound, InvalidValue "slug.taken" or "parent.cycle", Conflict where the desk would
+    lose its only mailbox, WouldStrand where enquiries would reach nobody, and the errors of
+    set_columns.
     """
-    department = department_by_slug(session, slug)
-    return _change(
+    typed = typed_cells(cells)
+    watch = (
+        nobody_stranded(session, settings=settings, now=now)
+        if successor or any(map(_leads_mail, typed))
+        else nullcontext()
+    )
+    with watch:
+        department = department_by_slug(session, slug)
+        heir = _heir(session, department, successor)
+        changed = _change(
+            session,
+            department,
+            typed,
+            "amended",
+            settings=settings,
+            now=now,
+            by=by,
+            reason=reason,
+        )
+        if heir is not None and department.mailbox is None:
+            _take_over(session, department, heir, settings=settings, now=now, by=by, reason=reason)
+    return changed
+
+
+def suspend_mailbox(
+    session: Session,
+    slug: str,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str = "",
+    successor: str = "",
+) -> ContactPoint:
+    """Send no more mail to the mailbox that the department *slug* has its enquiries at.
+
+    Its next mailbox receives them, else who stands in for it; *successor* (a slug) takes over its
+    topics and what rules send to it where it has none left. Raises NotFound; Conflict where there
+    is no live mailbox, or it is the desk's last; WouldStrand where enquiries would reach nobody.
+    """
+    with nobody_stranded(session, settings=settings, now=now):
+        department = department_by_slug(session, slug)
+        heir = _heir(session, department, successor)
+        mailbox = department.mailbox
+        if mailbox is None:
+            raise Conflict(f"“{slug}” has no live mailbox to suspend")
+        before = mailbox.state
+        mailbox.become(PointState.SUSPENDED)
+        if slug == settings.site.desk and department.mailbox is None:
+            raise Conflict("The desk needs a mailbox: it receives what no rule does")
+        record(
+            session,
+            about_department(department),
+            "suspended",
+            now=now,
+            by=by,
+            note=reason,
+            before={"state": before.value},
+            after={"state": mailbox.state.value, "mailbox": mailbox.value},
+        )
+        if heir is not None and department.mailbox is None:
+            _take_over(session, department, heir, settings=settings, now=now, by=by, reason=reason)
+        tell_change(
+            session,
+            department,
+            mailbox.value,
+            department.mailbox or (heir.mailbox if heir else None),
+            settings=settings,
+            now=now,
+            by=by,
+            reason=reason,
+        )
+    return mailbox
+
+
+def _leads_mail(column: str) -> bool:
+    """Whether *column* has a say in where enquiries arrive."""
+    slot = slot_of(column)
+    if slot is not None:
+        return slot.kind is PointKind.EMAIL
+    return column in {"slug", "deputy", "backup_email", "routing_email"}
+
+
+def _heir(session: Session, department: Department, slug: str) -> Department | None:
+    """The department that is to take over from *department*, None where *slug* is empty."""
+    if not slug:
+        return None
+    heir = department_by_slug(session, slug)
+    if heir.id == department.id or heir.status is not DepartmentStatus.ACTIVE:
+        raise Conflict(f"“{slug}” cannot take over: name another, active department")
+    if heir.mailbox is None:
+        raise Conflict(f"“{slug}” has no live mailbox to receive what “{department.slug}” did")
+    return heir
+
+
+def _take_over(
+    session: Session,
+    department: Department,
+    heir: Department,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str,
+) -> None:
+    """Let *heir* answer the topics of *department*, and get what rules send to it."""
+    for topic in _topics_of(session, department):
+        _move_topic(session, topic, heir, now=now, by=by, reason=reason)
+    names = [department.slug, *_addresses(department)]
+    _publish_succession(
         session,
-        department,
-        typed_cells(cells),
-        "amended",
+        Succession(targets=dict.fromkeys(names, heir.slug)),
         settings=settings,
         now=now,
         by=by,
-        reason=reason,
+        reason=reason or f"“{heir.slug}” takes over from “{department.slug}”",
     )
+
+
+def _topics_of(session: Session, department: Department) -> list[Topic]:
+    return list(session.scalars(sa.select(Topic).where(topics.c.department_id == department.id)))
+
+
+def _addresses(department: Department) -> list[str]:
+    return [point.value for point in department.points if point.kind is PointKind.EMAIL]
+
+
+def _publish_succession(
+    session: Session,
+    succession: Succession,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str,
+) -> None:
+    session.flush()  # what is published is held against the directory as it is now
+    publish_succession(session, succession, desk=settings.site.desk, reason=reason, by=by, now=now)
 
 
 def restore_department(
@@ -210,9 +350,24 @@ def restore_department(
 
     A new revision like any other: history is never rewritten, and a restore can be restored. A
     department closed since is open again, with those of its topics that still are where they
-    went. Raises NotFound for the event; InvalidValue "slug.taken" where another has its name of
-    then; Conflict where it was closed then.
+    went; rules stay as they are. Raises NotFound for the event; InvalidValue "slug.taken" where
+    another has its name of then; Conflict where it was closed then; WouldStrand where enquiries
+    would reach nobody.
     """
+    with nobody_stranded(session, settings=settings, now=now):
+        return _restore(session, slug, event_id, settings=settings, now=now, by=by, reason=reason)
+
+
+def _restore(
+    session: Session,
+    slug: str,
+    event_id: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str,
+) -> Changes:
     department = department_by_slug(session, slug)
     history = events_of(session, about_department(department))
     place = next((n for n, event in enumerate(history) if event.id == event_id), None)
@@ -280,6 +435,7 @@ def _change(
     slug, mailbox = department.slug, department.mailbox
     was_sent_to = mailbox.value if mailbox else ""
     known = {(point.id, point.value) for point in department.points}
+    addresses = {p.id: p.value for p in department.points if p.kind is PointKind.EMAIL}
     if renamed := cells.get("slug"):
         _refuse_taken(session, str(Slug.parse(renamed)), by=department)
     _take_cells(session, department, cells, settings=settings, now=now)
@@ -318,6 +474,24 @@ def _change(
             by=by,
             reason=reason,
         )
+        followed = {
+            addresses[point.id]: point.value
+            for point in department.points
+            if point.value != addresses.get(point.id, point.value)
+        }
+        if department.slug != slug:
+            followed[slug] = department.slug
+        if followed:
+            # Rules call things by their names, and follow them to new ones.
+            _publish_succession(
+                session,
+                Succession(targets=followed, departments=followed),
+                settings=settings,
+                now=now,
+                by=by,
+                reason=reason
+                or ", ".join(f"“{old}” is “{new}” now" for old, new in followed.items()),
+            )
     return changed
 
 
@@ -363,17 +537,32 @@ def close_department(
 ) -> Department:
     """Close *slug*; its page, its topics and what is sent to it move to *successor*.
 
-    Raises NotFound, and Conflict for the desk, for a successor that is closed or the same, and
-    while a rule names the department.
+    So do the rules that name it, as a new version. Raises NotFound; Conflict for the desk, and
+    for a successor that is closed or the same; WouldStrand where enquiries would reach nobody.
     """
-    department = department_by_slug(session, slug)
-    heir = department_by_slug(session, successor)
-    check_closing(session, department, heir, settings=settings, now=now)
+    with nobody_stranded(session, settings=settings, now=now):
+        department = department_by_slug(session, slug)
+        heir = department_by_slug(session, successor)
+        check_closing(session, department, heir, settings=settings, now=now)
+        _close(session, department, heir, settings=settings, now=now, by=by, reason=reason)
+    return department
+
+
+def _close(
+    session: Session,
+    department: Department,
+    heir: Department,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str,
+) -> None:
     mailbox = department.mailbox
     department.status = DepartmentStatus.CLOSED
     department.successor_id = heir.id
     department.updated_at = now
-    moved = list(session.scalars(sa.select(Topic).where(topics.c.department_id == department.id)))
+    moved = _topics_of(session, department)
     for topic in moved:
         topic.department_id = heir.id
     for other in session.scalars(
@@ -405,7 +594,17 @@ def close_department(
             by=by,
             reason=reason,
         )
-    return department
+    _publish_succession(
+        session,
+        Succession(
+            targets=dict.fromkeys([department.slug, *_addresses(department)], heir.slug),
+            departments={department.slug: heir.slug},
+        ),
+        settings=settings,
+        now=now,
+        by=by,
+        reason=reason or f"“{heir.slug}” takes over from “{department.slug}”",
+    )
 
 
 def check_closing(
@@ -421,11 +620,124 @@ def check_closing(
         raise Conflict(f"“{successor}” has no live mailbox to receive what “{slug}” did")
     if department.status is DepartmentStatus.CLOSED:
         raise Conflict(f"“{slug}” is closed already")
-    naming = [rule.id for rule in current_rules(session, now).rules if rule.send_to == slug]
-    if naming:
-        raise Conflict(
-            f"Rules send enquiries to “{slug}”: {', '.join(naming)}. Publish them without it first"
-        )
+
+
+def check_unnamed(
+    session: Session, department: Department, *, settings: Settings, now: datetime
+) -> None:
+    """Raise Conflict where rules name *department*.
+
+    For who closes it and could not take back what that does to the rules.
+    """
+    slug = department.slug
+    gone = Succession(
+        targets=dict.fromkeys([slug, *_addresses(department)], ""), departments={slug: ""}
+    )
+    for rules, _ in standing_rules(session, desk=settings.site.desk, now=now):
+        if naming := gone.naming(rules):
+            raise Conflict(
+                f"Rules name “{slug}”: {', '.join(naming)}. Close it by itself, "
+                "and its successor takes its place there"
+            )
+
+
+# Topics
+
+
+def amend_topic(
+    session: Session,
+    code: str,
+    *,
+    settings: Settings,
+    now: datetime,
+    by: str,
+    reason: str = "",
+    active: bool | None = None,
+    department: str | None = None,
+    successor: str = "",
+) -> Changes:
+    """Offer the topic *code* or not, and say who answers it; what changed, as (before, after).
+
+    What is None stays. Where it is switched off, *successor* (a topic's code) takes its place in
+    the rules that ask for it. Raises NotFound; Conflict for a department that is closed and a
+    successor that is not offered; WouldStrand where enquiries would reach nobody, or a rule that
+    asks for the topic would never be reached.
+    """
+    with nobody_stranded(session, settings=settings, now=now, asked=_asking_for(code)):
+        topic = topic_by_code(session, code)
+        before = _topic_columns(session, topic)
+        if department is not None:
+            found = department_by_slug(session, department)
+            if found.status is not DepartmentStatus.ACTIVE:
+                raise Conflict(f"“{department}” is closed: name an active department")
+            topic.department_id = found.id
+        if active is not None:
+            topic.active = active
+        after = _topic_columns(session, topic)
+        changed = {
+            column: (before[column], after[column])
+            for column in before
+            if before[column] != after[column]
+        }
+        if changed:
+            _record_topic(session, topic, changed, now=now, by=by, reason=reason)
+        if successor:
+            heir = topic_by_code(session, successor)
+            if topic.active or heir.id == topic.id or not heir.active:
+                raise Conflict(f"“{successor}” cannot take the place of “{code}”")
+            _publish_succession(
+                session,
+                Succession(topics={code: successor}),
+                settings=settings,
+                now=now,
+                by=by,
+                reason=reason or f"“{successor}” takes the place of “{code}”",
+            )
+    return changed
+
+
+def _asking_for(code: str) -> Callable[[RuleSet], list[str]]:
+    """The rules that ask for the topic *code*, by their ids."""
+
+    def asking(rules: RuleSet) -> list[str]:
+        return [rule.id for rule in rules.ordinary if rule.when and code in rule.when.topics()]
+
+    return asking
+
+
+def _topic_columns(session: Session, topic: Topic) -> dict[str, str]:
+    answering = session.get(Department, topic.department_id) if topic.department_id else None
+    return {
+        "active": "true" if topic.active else "false",
+        "department": answering.slug if answering else "",
+    }
+
+
+def _move_topic(
+    session: Session, topic: Topic, heir: Department, *, now: datetime, by: str, reason: str
+) -> None:
+    before = _topic_columns(session, topic)["department"]
+    topic.department_id = heir.id
+    changed = {"department": (before, heir.slug)}
+    _record_topic(session, topic, changed, now=now, by=by, reason=reason)
+
+
+def _record_topic(
+    session: Session, topic: Topic, changed: Changes, *, now: datetime, by: str, reason: str
+) -> None:
+    record(
+        session,
+        f"topic:{topic.id}",
+        "amended",
+        now=now,
+        by=by,
+        note=reason,
+        before={column: old for column, (old, _) in changed.items()},
+        after={column: new for column, (_, new) in changed.items()},
+    )
+
+
+# Names
 
 
 def slugs(session: Session) -> dict[UUID, str]:

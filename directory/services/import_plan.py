@@ -49,7 +49,7 @@ from directory.domain.errors import Conflict, DirectoryError, InvalidValue, NotF
 from directory.domain.questions import Question
 from directory.domain.routing import RuleInvalid, RuleSet
 from directory.domain.values import Slug
-from directory.services.contacts import check_closing
+from directory.services.contacts import check_closing, check_unnamed
 from directory.services.import_changes import Action, Change, Doing, Problem, Tally
 from directory.services.import_files import Source
 from directory.settings import Settings
@@ -557,6 +557,8 @@ class Plan:
             check_closing(
                 self._session, department, successor, settings=self._settings, now=self._now
             )
+            # Undoing the import puts departments back, and rules may have changed since.
+            check_unnamed(self._session, department, settings=self._settings, now=self._now)
         except Conflict as conflict:
             problems.append(Problem(row, "status", "", "department.closing", conflict))
             return None

@@ -41,6 +41,7 @@ from directory.services.import_changes import Action, Change, Doing, Tally
 from directory.services.import_files import FileSource, Options, Source
 from directory.services.import_plan import CHUNK, Plan, Progress, image, plain
 from directory.services.rules import publish_file
+from directory.services.safeguard import nobody_stranded
 from directory.settings import Settings
 
 # How long what was uploaded and never applied is kept.
@@ -188,8 +189,9 @@ def apply(
 
     Rows with errors are left out and counted; rows in conflict too, unless *overwrite*.
     *expected* is the digest of the plan that was shown: raises Conflict where it would be
-    another by now. *tell* hears of every row. *into* is the upload that this applies. An import
-    that changes nothing leaves nothing to undo, and is not kept.
+    another by now, and WouldStrand where enquiries would reach nobody by it. *tell* hears of every
+    row. *into* is the upload that this applies. An import that changes nothing leaves nothing to
+    undo, and is not kept.
     """
     id = into or new_id(now)
     if not into:
@@ -205,12 +207,13 @@ def apply(
         doing=doing,
         progress=progress,
     )
-    for change in plan.changes():
-        if tell:
-            tell(change)
-    if expected and plan.digest != expected:
-        raise Conflict("The directory or the file changed since this preview: look at it again")
-    doing.finish()
+    with nobody_stranded(session, settings=settings, now=now):
+        for change in plan.changes():
+            if tell:
+                tell(change)
+        if expected and plan.digest != expected:
+            raise Conflict("The directory or the file changed since this preview: look at it again")
+        doing.finish()
     _update(
         session,
         id,
@@ -606,14 +609,15 @@ def undo(
     """Put everything back as it was before import *id*, in the caller's transaction.
 
     What was added is taken away, what was changed or closed gets its old values back, with what
-    was known of them. Raises NotFound; and Conflict, naming it, where something was edited or
-    used since: then nothing is undone.
+    was known of them. Raises NotFound; WouldStrand; and Conflict, naming it, where something was
+    edited or used since: then nothing is undone.
     """
     found = batch(session, id)
     if found.state is not BatchState.APPLIED:
         raise Conflict(f"Import {id} is {found.state.value}: there is nothing to undo")
     undoing = _Undoing(session, id, settings=settings, now=now, by=by, reason=reason)
-    undoing.run(progress)
+    with nobody_stranded(session, settings=settings, now=now):
+        undoing.run(progress)
     _update(session, id, state=BatchState.UNDONE.value, undone_at=now, undone_by=by)
     return batch(session, id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -48,16 +48,25 @@ def examine_rules(session: Session, rules: RuleSet, *, settings: Settings, now: 
     )
 
 
-def examine_arrival(
-    session: Session, rules: RuleSet, *, settings: Settings, now: datetime
+def prove_arrival_in(
+    routes: Routes,
+    rules: RuleSet,
+    *,
+    settings: Settings,
+    now: datetime,
+    asked: Collection[str] = (),
 ) -> Report:
-    """Of :func:`examine_rules` what a change of the directory can spoil: who is reached."""
+    """The errors that a change of the directory can bring about, in *routes*.
+
+    Of the rules *asked*, by their ids, also those that are never reached.
+    """
     return prove_arrival(
         rules,
-        whole_directory(session, rules, settings=settings),
+        routes,
         at=now,
         languages=settings.site.languages,
         countries=_COUNTRIES,
+        asked=asked,
     )
 
 

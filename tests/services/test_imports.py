@@ -502,7 +502,7 @@ def test_a_row_may_close_its_department(office: Parts) -> None:
     done = take(office, content)
 
     assert [change.action for change in changes] == [Action.CLOSE, Action.ERROR]
-    assert "Rules send enquiries to “media”" in changes[1].problems[0].say()
+    assert "Rules name “media”: newspapers" in changes[1].problems[0].say()
     assert found(office, "parking").successor_id == found(office, "admissions").id
     with office.db.reading() as session:
         assert topic_by_code(session, "permits").department_id == found(office, "admissions").id
