@@ -38,7 +38,7 @@ from directory.adapters.queries import (
 )
 from directory.domain.contacts import Department, DepartmentStatus, localised
 from directory.domain.delivery import DeliveryKind, DeliveryState
-from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy
+from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy, moves_that_stand
 from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
 from directory.domain.questions import Question, answered, question_of
 from directory.domain.routing import Facts, Routes, decide, may_change, origin_of
@@ -573,11 +573,16 @@ def status(token: str) -> ResponseReturnValue:
             raise LinkRefused("forged") from None
         parts().signer.read_status_token(token, enquiry.link_version)
         published = parts().published(session, now())
-        decision = decisions_of(session, enquiry)[-1]
+        decisions = decisions_of(session, enquiry)
+        decision = decisions[0]
         department = session.get_one(Department, enquiry.department_id)
         topic = published.topic(enquiry.topic)
         lang = _language_of_status(enquiry)
         own = _is_own_browser(enquiry)
+        moves = [
+            (localised(session.get_one(Department, it.department_id).name, lang)[0], it.at)
+            for it in moves_that_stand(decisions)
+        ]
         receipts = [
             delivery
             for delivery in deliveries_of(session, enquiry)
@@ -619,7 +624,7 @@ def status(token: str) -> ResponseReturnValue:
         late_text="",
         ring=ring,
         receipt=mask(enquiry.email) if own and mailed else None,
-        steps=present.steps(enquiry, name, at, expected),
+        steps=present.steps(enquiry, name, at, expected, moves),
         written=_written(enquiry, _question(published, enquiry.topic), lang, at) if own else None,
         acts=[],
         erased_text="",

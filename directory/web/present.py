@@ -452,13 +452,21 @@ def desk(
     }
 
 
-def steps(enquiry: Enquiry, department_name: str, at: Any, expected: str) -> list[dict[str, Any]]:
+def steps(
+    enquiry: Enquiry,
+    department_name: str,
+    at: Any,
+    expected: str,
+    moves: Sequence[tuple[str, datetime | None]] = (),
+) -> list[dict[str, Any]]:
     """Where an enquiry is: the steps behind it, the one it is at, those to come.
 
-    *at* makes a Moment of an instant; *expected* says by when an answer is due.
+    *at* makes a Moment of an instant; *expected* says by when an answer is due; *moves* are the
+    departments it was passed on to, and when.
     """
-    words = [
+    words: list[tuple[str, str, datetime | None, str]] = [
         ("received", _("Received"), enquiry.received_at, ""),
+        *(("moved", _("Passed on to %(name)s", name=name), when, "") for name, when in moves),
         (
             "routed",
             _("With %(name)s", name=department_name),
@@ -473,6 +481,8 @@ def steps(enquiry: Enquiry, department_name: str, at: Any, expected: str) -> lis
     order = [step[0] for step in words]
     stands = {"taken": "routed", "held": "received"}.get(enquiry.status, enquiry.status.value)
     here = order.index(stands) if stands in order else 0
+    if stands == "received":
+        here += len(moves)
     shown = []
     for index, (_name, label, instant, detail) in enumerate(words):
         state = "done" if index < here else "current" if index == here else "todo"

@@ -11,6 +11,7 @@ from directory.adapters.db import enquiries
 from directory.adapters.queries import enquiry_by_ref
 from directory.domain.enquiry import EnquiryStatus
 from directory.parts import Parts
+from directory.services.moves import reroute_enquiry
 from directory.supervisor import transport_of
 from directory.worker import Worker
 from tests.builders import parts_for
@@ -212,3 +213,48 @@ def test_links_and_addresses_stand_in_no_log(office, where, capsys):
     said = "".join(capsys.readouterr())
     assert token[9:] not in said and altered(token, 12)[9:] not in said
     assert [word for word in (*PRIVATE, TYPED["email"]) if word in said] == []
+
+
+def pass_on(parts: Parts, slug: str) -> None:
+    with parts.db.writing() as session:
+        [ref] = session.scalars(sa.select(enquiries.c.ref))
+        reroute_enquiry(
+            session,
+            ref,
+            slug,
+            by="chen@institute.example",
+            note="A car, not a coach",
+            published=parts.published(session, parts.now()),
+            settings=parts.settings,
+            signer=parts.signer,
+            now=parts.now(),
+        )
+
+
+def test_a_visitor_sees_who_has_it_after_a_move_and_nobodys_name(office, where, clock):
+    Worker(office, transport_of(office)).run_once()
+    clock.advance(hours=1)
+    pass_on(office, "media")
+    clock.advance(hours=1)
+    pass_on(office, "admissions")
+
+    page = Page(client_of(office).get(where))
+
+    assert page.one("#status").attributes["data-status"] == "received"
+    steps = [words(step) for step in page.all("#status li b")]
+    assert steps[:4] == [
+        "Received",
+        "Passed on to Media",
+        "Passed on to Admissions",
+        "With Admissions",
+    ]
+    assert words(page.one('#status [aria-current="step"] b')) == "Passed on to Admissions"
+    assert "Admissions" in words(page.one("section.sent"))
+    text = words(page.one("#main"))
+    assert "chen" not in text and "coach" not in text
+
+    Worker(office, transport_of(office)).run_once()
+    page = Page(client_of(office).get(where))
+    assert words(page.one('#status [aria-current="step"] b')) == "With Admissions"
+    chinese = words(Page(client_of(office).get(where + "?lang=zh-hans")).one("#status"))
+    assert "已改由Media处处理" in chinese and "已转交Admissions处" in chinese
