@@ -51,7 +51,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Run:
     assemble = directory.parts.assemble
     monkeypatch.setattr(directory.parts, "assemble", note)
 
-    def run(*arguments: str, stdin: str = "", **environ: str) -> Done:
+    def run(*arguments: str, stdin: str | bytes = "", **environ: str) -> Done:
         runner = click.testing.CliRunner()
         result = runner.invoke(
             cli,

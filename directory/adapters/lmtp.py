@@ -168,7 +168,7 @@ class _Handler:
     ) -> str:
         content = envelope.content
         assert isinstance(content, bytes)
-        sender = envelope.mail_from or ""
+        sender = (envelope.mail_from or "").strip("<>")
         replies = [await self._reply(content, sender, to) for to in envelope.rcpt_tos]
         return "\r\n".join(replies)
 

@@ -6,12 +6,20 @@ before anybody looks at what it says. What is odd, or kills whoever reads it, st
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import structlog
 
 from directory.adapters import duties
-from directory.adapters.imap import ImapMailbox, Position, Timeouts, look
+from directory.adapters.imap import (
+    AT_ONCE,
+    ImapFailed,
+    ImapMailbox,
+    Position,
+    Timeouts,
+    look,
+)
 from directory.adapters.inbound import Unreadable, read_letter
 from directory.domain.errors import Unavailable
 from directory.domain.incoming import Incoming, IncomingState
@@ -76,6 +84,23 @@ def poll(parts: Parts, mailbox: ImapMailbox, *, timeouts: Timeouts | None = None
     if taken:
         parts.doorbell.ring()
     return taken
+
+
+def keep_polling(
+    parts: Parts, mailbox: ImapMailbox, *, stop: threading.Event | None = None
+) -> None:
+    """Look into *mailbox* once a sweep, until *stop*; what goes wrong is tried again."""
+    stop = stop or threading.Event()
+    while not stop.is_set():
+        more = False
+        try:
+            more = poll(parts, mailbox) >= AT_ONCE
+        except (ImapFailed, Unavailable) as error:
+            log.error("imap.failed", error=f"{type(error).__name__}: {error}")
+        except Exception:
+            log.exception("imap.failed")
+        if not more:
+            stop.wait(parts.settings.delivery.sweep_s)
 
 
 def work_off(parts: Parts, *, limit: int = BATCH) -> int:
