@@ -17,6 +17,7 @@ from directory.cli import (  # noqa: F401
     departments,
     enquiries,
     files,
+    inbound,
     installation,
     mail,
     rule_changes,

@@ -19,12 +19,16 @@ def mail() -> None:
 
 @mail.command("queue")
 @click.option("--limit", default=200, type=click.IntRange(1, 10_000))
+@click.option("--holding", is_flag=True, help="Instead: what came in and fits nothing.")
 @common
-def mail_queue(talk: Talk, limit: int) -> None:
+def mail_queue(talk: Talk, limit: int, holding: bool) -> None:
     """What is not accepted yet, and what failed."""
     from directory.adapters.formats import delivery_row_json, listing
     from directory.adapters.queries import queue
 
+    if holding:
+        _show_held(talk, limit)
+        return
     with talk.parts.db.reading() as session:
         rows = queue(session, limit=limit)
     prefix = talk.settings.enquiry.reference_prefix
@@ -36,6 +40,34 @@ def mail_queue(talk: Talk, limit: int) -> None:
         for item in items
     ]
     talk.data(listing(items), lines or ["the queue is empty"])
+
+
+def _show_held(talk: Talk, limit: int) -> None:
+    from directory.adapters.formats import listing
+    from directory.domain.values import Reference
+    from directory.services.inbound import holding
+
+    with talk.parts.db.reading() as session:
+        rows = holding(session, limit=limit)
+    prefix = talk.settings.enquiry.reference_prefix
+    items: list[dict[str, Any]] = [
+        {
+            "id": str(row.id),
+            "received_at": row.received_at.isoformat(timespec="seconds"),
+            "source": row.source,
+            "kind": row.kind,
+            "reason": row.reason,
+            "size": row.size,
+            "ref": Reference(row.ref).display(prefix) if row.ref else None,
+        }
+        for row in rows
+    ]
+    lines = [
+        f"{item['id']}  {item['received_at']}  {item['source']:<4}  {item['ref'] or '-':<13}  "
+        f"{item['size']} octets  {item['reason']}"
+        for item in items
+    ]
+    talk.data(listing(items), lines or ["nothing is held"])
 
 
 @mail.command("retry")

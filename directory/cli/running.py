@@ -43,6 +43,23 @@ def _listen(talk: Talk, host: str, port: int) -> Any:
         _port_in_use(talk, host, port)
 
 
+def _listen_for_lmtp(talk: Talk) -> Any:
+    import errno
+
+    from directory.adapters.lmtp import listen
+
+    where = talk.settings.inbound.lmtp
+    try:
+        listener = listen(where, talk.settings.root)
+    except OSError as error:
+        if error.errno not in {None, errno.EADDRINUSE}:
+            raise SettingsInvalid(f"inbound.lmtp: {error.strerror}") from None
+        click.echo(f"directory: {where} ([inbound] lmtp) is in use", err=True)
+        sys.exit(EXIT_REFUSED)
+    click.get_current_context().call_on_close(listener.close)
+    return listener
+
+
 def _run_family(
     talk: Talk,
     listener: Any,
@@ -60,7 +77,9 @@ def _run_family(
     from directory.supervisor import (
         Supervisor,
         answers,
+        imap,
         listen,
+        lmtp,
         mail_worker,
         mailbox,
         transport_of,
@@ -86,6 +105,10 @@ def _run_family(
     for _ in range(workers):
         transport = transport_of(talk.parts, url=mail_url, mail_to=mail_to)
         supervisor.add("worker", mail_worker(talk.parts, transport))
+    if talk.settings.inbound.lmtp:
+        supervisor.add("lmtp", lmtp(talk.parts, _listen_for_lmtp(talk)))
+    if talk.settings.inbound.imap:
+        supervisor.add("imap", imap(talk.parts))
 
     def ready() -> None:
         asked_as = urlsplit(talk.settings.site.base_url).netloc
