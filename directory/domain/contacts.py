@@ -177,6 +177,7 @@ class Department:
     ``id`` is for ever; ``slug`` is an attribute with a history. ``hours`` is a weekly schedule
     in the opening_hours syntax of OpenStreetMap, read in ``timezone`` (an IANA name, empty for
     the site's own). ``reply_days`` is the answer target in working days, None for the site's.
+    ``typical_days`` is how many its answers took of late, measured on ``typical_of`` of them.
     ``deputy_id`` or ``backup_email`` takes its mail when its own mailbox cannot. ``extra`` keeps
     what an import brought and we have no field for: "vcard" is a list of vCard content lines.
     """
@@ -193,6 +194,8 @@ class Department:
     timezone: str = ""
     languages: list[str] = field(default_factory=list)
     reply_days: int | None = None
+    typical_days: float | None = None
+    typical_of: int = 0
     backup_email: str = ""
     owner_email: str = ""
     notes: str = ""

@@ -204,6 +204,9 @@ class Enquiry:
     taken_at: datetime | None = None
     closed_at: datetime | None = None
     first_answer_at: datetime | None = None
+    remind_at: datetime | None = None
+    reminders: int = 0
+    answer_days: float | None = None
     version: int = 1
     link_version: int = 1
     # Of the ledger: where it was counted last.
@@ -244,6 +247,7 @@ class Enquiry:
         if not self.is_open:
             return False
         self.status, self.attention = EnquiryStatus.ANSWERED, ""
+        self.remind_at = None
         self.version += 1
         return True
 
@@ -266,6 +270,7 @@ class Enquiry:
         if self.status in {EnquiryStatus.HELD, EnquiryStatus.WITHDRAWN}:
             raise Conflict(f"an enquiry that is {self.status.value} cannot be closed")
         self.status, self.attention, self.closed_at = EnquiryStatus.CLOSED, "", at
+        self.remind_at = None
         self.version += 1
 
     def standing(self) -> dict[str, Any]:
