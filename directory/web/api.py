@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from directory.domain.errors import InvalidValue
@@ -15,6 +16,8 @@ from directory.services.checking import KEYS, KINDS, check_one
 from directory.services.suggestions import suggest_topics
 from directory.web import errors
 from directory.web.context import _, db, language, now, parts, settings
+from directory.web.destination import destination_of
+from directory.web.enquiry import choice_problems, enquiry_form
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -52,6 +55,7 @@ def _for_everybody(response: Response) -> Response:
 
 @bp.route("/validate", methods=["OPTIONS"])
 @bp.route("/topic-suggestions", methods=["OPTIONS"])
+@bp.route("/route-preview", methods=["OPTIONS"])
 def preflight() -> ResponseReturnValue:
     response = Response(status=204)
     response.headers["Access-Control-Allow-Methods"] = "POST"
@@ -94,6 +98,42 @@ def topic_suggestions() -> ResponseReturnValue:
                 for it in found.topics
             ],
             "in_scope": found.in_scope,
+        }
+    )
+
+
+@bp.post("/route-preview")
+def route_preview() -> ResponseReturnValue:
+    """Where an enquiry of these fields would go now; what ``#destination`` of the form says.
+
+    The trace is for staff: it would tell strangers every rule.
+    """
+    body = _json_object()
+    if problems := _misfits(body):
+        return _refused(_("There is a problem with your enquiry"), problems)
+    fields = MultiDict({name: value for name, value in body.items() if value is not None})
+    with db().reading() as session:
+        published = parts().published(session, now())
+        form = enquiry_form(language(), session, published, fields)
+        if problems := choice_problems(form):
+            return _refused(_("There is a problem with your enquiry"), problems)
+        found = destination_of(language(), session, published, form)
+    return _unkept(
+        {
+            "destination": {
+                "department": found.department.slug,
+                "name": found.department.name,
+                "reason": found.decision.reason,
+                "rule": found.decision.rule,
+            },
+            "certain": found.certain,
+            "reply_time": {
+                "target_working_days": found.reply_days,
+                "typical_working_days": None,
+                "sample": 0,
+            },
+            "notices": list(found.notices),
+            "trace": None,
         }
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -38,13 +37,12 @@ from directory.adapters.queries import (
 )
 from directory.domain.contacts import Department, DepartmentStatus, localised
 from directory.domain.delivery import DeliveryKind, DeliveryState
-from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, ReplyBy, moves_that_stand
+from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy, moves_that_stand
 from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
 from directory.domain.questions import Question, answered, question_of
-from directory.domain.routing import Facts, Routes, decide, may_change, origin_of
 from directory.domain.text import message_text
 from directory.domain.values import Reference
-from directory.services.contacts import country_of, place_in_zone
+from directory.services.contacts import country_of, place_in_zone, reply_days_of
 from directory.services.enquiries import (
     AlreadySent,
     mask,
@@ -68,6 +66,7 @@ from directory.web.context import (
     settings,
 )
 from directory.web.department_page import successor_of
+from directory.web.destination import decided, destination_of, elsewhere, facts_of_form
 from directory.web.forms import EnquiryForm
 from directory.web.public import months
 
@@ -91,7 +90,7 @@ def new(lang: str) -> ResponseReturnValue:
             pressed = "go" in request.args
             problem = InvalidValue("topic.required") if pressed else None
             return _topic_page(lang, published, _carried(request.args), problem=problem)
-        form = _form(
+        form = enquiry_form(
             lang,
             session,
             published,
@@ -139,8 +138,10 @@ def send(lang: str) -> ResponseReturnValue:
         if action == "change":
             with db().reading() as session:
                 published = parts().published(session, now())
-                form = _form(lang, session, published, request.form)
+                form = enquiry_form(lang, session, published, request.form)
                 _fresh_if_needed(form)
+                if request.args.get("part") == "where":
+                    return _where_part(lang, session, published, form)
                 problems = _unknown_choice(form)
                 return _form_page(
                     lang, session, published, form, problems, status=200, choosing=True
@@ -165,11 +166,11 @@ def _submit(lang: str, *, look: bool = False) -> ResponseReturnValue:
     look = look or known is None or token_state is not TokenState.VALID
     with db().reading() as session:  # opened by its first question, if there is one
         published = parts().published(session, now()) if look or known is None else known
-        form = _form(lang, session, published, request.form)
+        form = enquiry_form(lang, session, published, request.form)
         if not form.validate() and not look:
             look, published = True, parts().published(session, now())
             if published is not known:
-                form = _form(lang, session, published, request.form)
+                form = enquiry_form(lang, session, published, request.form)
                 form.validate()
         problems = form.problems()
         if not problems:
@@ -242,14 +243,14 @@ def _unavailable(lang: str) -> Response:
     try:
         with db().reading() as session:
             published = parts().published(session, now())
-            form = _form(lang, session, published, request.form)
+            form = enquiry_form(lang, session, published, request.form)
             _fresh_if_needed(form)
             response = _form_page(lang, session, published, form, [], status=503, unavailable=True)
     except Unavailable:
         known = parts().last_published
         if known is None:
             return errors.answer(503)
-        form = _form(lang, None, known, request.form)
+        form = enquiry_form(lang, None, known, request.form)
         response = _form_page(lang, None, known, form, [], status=503, unavailable=True)
     response.headers["Retry-After"] = "30"
     return response
@@ -350,27 +351,18 @@ def _form_page(
     choosing: bool = False,
     unavailable: bool = False,
 ) -> Response:
-    heading = _where(lang, session, published, form)
-    form.shown.data = heading.panel["department"]
     rows = department_rows(session) if session is not None else []
     page = render_template(
         "public/enquiry.html",
-        form=form,
-        question=present.question(form.question, lang) if form.question else None,
+        **_where(lang, session, published, form),
         errors=problems,
-        destination=heading.panel,
         topic_groups=present.topic_groups(published, lang, settings()),
         departments=[(row.slug, localised(row.name, lang)[0], row.depth) for row in rows],
         countries=_countries(lang),
         action_url=url_for("enquiry.send", lang=lang),
         action_url_in=lambda tag: url_for("enquiry.send", lang=tag),
-        ring=heading.ring,
-        ring_open=heading.ring_open,
-        keep_months=months(settings().privacy.retention_days),
-        rights_url=url_for("public.privacy", lang=lang),
         unavailable=unavailable,
         form_off=False,
-        dpo_texts=_consent_texts(heading.department, form, lang),
         choosing=choosing,
         robots="noindex" if status != 200 else "",
         here=url_for("enquiry.new", lang=lang),
@@ -383,67 +375,40 @@ def _form_page(
     return response
 
 
-@dataclass(frozen=True, slots=True)
-class _Heading:
-    panel: dict[str, Any]
-    department: Department
-    ring: Any
-    ring_open: Any
+def _where_part(lang: str, session: Session, published: Published, form: EnquiryForm) -> Response:
+    """Only what says where it goes, for a page that is open already."""
+    shown = _where(lang, session, published, form)
+    response = make_response(render_template("public/enquiry_where.html", **shown))
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
-def _where(lang: str, session: Session | None, published: Published, form: EnquiryForm) -> _Heading:
-    """What the form as it stands says of where it goes."""
-    facts = _facts(form)
-    routes, decision, department = _decided(session, published, facts)
-    topic = published.topic(facts.topic)
-    panel = present.destination(
-        department,
-        topic,
-        language=lang,
-        now=now(),
-        settings=settings(),
-        certain=not may_change(facts, published.rules, routes),
-        rule_text=_rule_text(decision, lang),
-    )
-    ring = present.phone_to_ring(department, lang, settings())
+def _where(
+    lang: str, session: Session | None, published: Published, form: EnquiryForm
+) -> dict[str, Any]:
+    """What _enquiry_parts.html expects."""
+    destination = destination_of(lang, session, published, form)
+    form.shown.data = destination.department.slug
+    ring, ring_open = _to_ring(published, destination.department, lang)
+    return {
+        "form": form,
+        "question": present.question(form.question, lang) if form.question else None,
+        "destination": destination.panel(lang),
+        "ring": ring,
+        "ring_open": ring_open,
+        "keep_months": months(settings().privacy.retention_days),
+        "rights_url": url_for("public.privacy", lang=lang),
+        "dpo_texts": _consent_texts(destination.department, form, lang),
+    }
+
+
+def _to_ring(published: Published, department: Department, lang: str) -> tuple[Any, Any]:
+    """A number to ring instead, the department's or the desk's, and whether somebody is there."""
     desk = published.known(published.desk)
-    answering = department if ring else desk
-    if ring is None and desk is not None:
-        ring = present.phone_to_ring(desk, lang, settings())
-    ring_open = present.open_state(answering, lang, now(), settings()) if answering else None
-    return _Heading(panel, department, ring, ring_open)
-
-
-def _facts(form: EnquiryForm) -> Facts:
-    """What is known while the form is being written."""
-    return Facts(
-        topic=form.topic.data or "",
-        department=form.department.data or "",
-        reply_language=form.reply_language.data or "any",
-        country=(form.country.data or "").upper(),
-        text=f"{form.subject.data or ''}\n{form.message.data or ''}",
-        at=now(),
-        source=form.source,
-        origin=origin_of(form.source),
-        answers=form.answers,
-        complete=False,
-    )
-
-
-def _decided(
-    session: Session | None, published: Published, facts: Facts
-) -> tuple[Routes, Decision, Department]:
-    """Where *facts* lead: the same ``decide`` that is asked when the form is sent."""
-    routes = published.routes
-    if session is not None:
-        routes = published.routes_with(session, facts.department)
-    decision = decide(facts, published.rules, routes)
-    if session is not None:
-        return routes, decision, published.department_of(session, decision)
-    desk = published.known(published.desk)
-    if desk is None:
-        raise Unavailable("no desk")
-    return routes, decision, desk
+    for answering in (department, desk):
+        if answering and (ring := present.phone_to_ring(answering, lang, settings())):
+            return ring, present.open_state(answering, lang, now(), settings())
+    return None, present.open_state(desk, lang, now(), settings()) if desk else None
 
 
 def _transfer(
@@ -453,7 +418,7 @@ def _transfer(
     asked = settings().privacy.transfer_consent
     if not asked:
         return {}
-    _, _, department = _decided(session, published, _facts(form))
+    _, _, department = decided(session, published, facts_of_form(form))
     default = settings().site.default_country
     here, there = (form.country.data or default).upper(), country_of(department) or default
     if not any((pair.from_, pair.to) == (here, there) for pair in asked):
@@ -461,21 +426,16 @@ def _transfer(
     return {"dept": department.name, "country": there}
 
 
-def _rule_text(decision: Decision, lang: str) -> str:
-    if decision.reason != "rule":
-        return ""
-    return _("Because %(why)s.", why=localised(decision.why, lang)[0])
-
-
 # The form
 
 
-def _form(
+def enquiry_form(
     lang: str,
     session: Session | None,
     published: Published,
     data: MultiDict[str, str] | Mapping[str, str],
 ) -> EnquiryForm:
+    """The form as *data* fills it in: of the page in language *lang*, or of a program's request."""
     consent = settings().privacy.consent == "checkbox"
 
     def department_offered(slug: str) -> bool:
@@ -505,6 +465,17 @@ def _form(
 def _question(published: Published, topic: str) -> Question | None:
     found = published.topic(topic)
     return question_of(found.question) if found else None
+
+
+def choice_problems(form: EnquiryForm) -> list[tuple[str, str]]:
+    """(JSON pointer, code) of what is wrong with topic and department alone.
+
+    The rest of the form may still be being written: no topic at all is no error either.
+    """
+    for name in ("topic", "department"):
+        if (form[name].data or "").strip():
+            form[name].validate(form, [getattr(EnquiryForm, f"validate_{name}")])
+    return [(f"/{name}", code) for name, code in form.codes.items()]
 
 
 def _unknown_choice(form: EnquiryForm) -> list[tuple[str, str]]:
@@ -574,11 +545,10 @@ def status(token: str) -> ResponseReturnValue:
         parts().signer.read_status_token(token, enquiry.link_version)
         published = parts().published(session, now())
         decisions = decisions_of(session, enquiry)
-        decision = decisions[0]
         department = session.get_one(Department, enquiry.department_id)
-        topic = published.topic(enquiry.topic)
         lang = _language_of_status(enquiry)
         own = _is_own_browser(enquiry)
+        moved_text = elsewhere(session, enquiry, decisions[0], lang, own=own)
         moves = [
             (localised(session.get_one(Department, it.department_id).name, lang)[0], it.at)
             for it in moves_that_stand(decisions)
@@ -609,7 +579,10 @@ def status(token: str) -> ResponseReturnValue:
     name = localised(department.name, lang)[0]
     expected = _("Expected by %(time)s", time=answer_by["text"]) if answer_by and waiting else ""
     panel = present.destination(
-        department, topic, language=lang, now=now(), settings=settings(), certain=True
+        department,
+        language=lang,
+        reply_days=reply_days_of(department, published.topic(enquiry.topic), settings=settings()),
+        notices=present.closed_notices(department, lang, now(), settings()),
     )
     sent = own and request.args.get("sent") == "1"
     mailed = [d for d in receipts if d.state is not DeliveryState.FAILED]
@@ -619,7 +592,7 @@ def status(token: str) -> ResponseReturnValue:
         status="received" if enquiry.status is EnquiryStatus.HELD else enquiry.status.value,
         sent=sent or request.args.get("sent") == "1",
         destination=panel,
-        moved_text=_moved_text(enquiry, department, decision, lang),
+        moved_text=moved_text,
         answer_by=answer_by if waiting else None,
         late_text="",
         ring=ring,
@@ -654,17 +627,6 @@ def _is_own_browser(enquiry: Enquiry) -> bool:
     except LinkRefused:
         return False
     return bool(told == enquiry.ref)
-
-
-def _moved_text(enquiry: Enquiry, department: Department, decision: Decision, lang: str) -> str:
-    """Said when it went elsewhere than the form showed."""
-    if not enquiry.shown or enquiry.shown == department.slug:
-        return ""
-    return _(
-        "We sent it to %(name)s instead, because %(why)s.",
-        name=localised(department.name, lang)[0],
-        why=localised(decision.why, lang)[0],
-    )
 
 
 def _written(enquiry: Enquiry, question: Question | None, lang: str, at: Any) -> dict[str, Any]:

@@ -207,9 +207,14 @@ class EnquiryForm(DirectoryForm):
 
     @property
     def answers(self) -> dict[str, str]:
-        """The answer to the topic's extra question as it stands, by the question's code."""
-        answer = " ".join((self.answer.data or "").split()) if self.question else ""
-        return {self.question.code: answer} if self.question and answer else {}
+        """The answer to the topic's extra question by the question's code, if it is one yet."""
+        if self.question is None:
+            return {}
+        try:
+            answer = self.question.answer(self.answer.data or "")
+        except InvalidValue:
+            return {}
+        return {self.question.code: answer} if answer else {}
 
     @property
     def source(self) -> str:

@@ -17,7 +17,6 @@ from directory.domain.contacts import (
     ContactPoint,
     Department,
     PointKind,
-    Topic,
     localised,
 )
 from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy
@@ -409,31 +408,40 @@ def question(asked: Question, language: str) -> dict[str, Any]:
 
 def destination(
     department: Department,
-    topic: Topic | None,
     *,
     language: str,
-    now: datetime,
-    settings: Settings,
-    certain: bool,
+    reply_days: int,
+    certain: bool = True,
     rule_text: str = "",
+    may_change: str = "",
+    notices: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
-    """Where an enquiry goes, for ``#destination``."""
-    notice = ""
-    state = open_state(department, language, now, settings)
-    if state is not None and state["state"] != "open":
-        notice = _("Closed now; %(opens)s", opens=state["text"]) if state["text"] else ""
-        if state["state"] == "holiday":
-            notice = _("On holiday; %(opens)s", opens=state["text"]) if state["text"] else ""
+    """Where an enquiry goes, for ``#destination``; *notices* have a code and a text each."""
     return {
         "department": department.slug,
         "name": localised(department.name, language)[0],
         "place": place_of(department, language),
-        "reply_days": reply_days_of(department, topic, settings=settings),
+        "reply_days": reply_days,
         "certain": certain,
         "url": department_url(department.slug, language),
         "rule_text": rule_text,
-        "notice": notice,
+        "may_change": may_change,
+        "notices": [notice["text"] for notice in notices],
     }
+
+
+def closed_notices(
+    department: Department, language: str, now: datetime, settings: Settings
+) -> list[dict[str, str]]:
+    """That nobody is there now, and when somebody is, as a notice; none while it is open."""
+    state = open_state(department, language, now, settings)
+    if state is None or state["state"] == "open" or not state["text"]:
+        return []
+    if state["state"] == "holiday":
+        text = _("On holiday; %(opens)s", opens=state["text"])
+    else:
+        text = _("Closed now; %(opens)s", opens=state["text"])
+    return [{"code": "closed", "text": text}]
 
 
 def desk(

@@ -72,3 +72,127 @@ def test_the_topics_stay_when_no_answer_comes(site, open_page):
     assert offers(page) == []
     assert page.input_value("#f-message") == DESCRIBED["en"]
     assert page.locator("#topic-choice input[name=topic]").count() == 7
+
+
+# Where it goes, while the form is being filled in
+
+
+def goes_to(page):
+    return page.get_attribute("#destination", "data-department")
+
+
+def test_where_it_goes_follows_the_topic_and_is_said_once(site, open_page):
+    page = open_page(f"{site}/en/enquiries/new?topic=cooperation")
+    page.fill("#f-message", "Forty of us would like to come")
+    page.click("#destination a[href='#change']")
+    page.focus("#f-topic")
+    page.select_option("#f-topic", "visits")
+
+    eventually(lambda: goes_to(page) == "events")
+    eventually(lambda: page.inner_text("#live") == "Goes to Events and Visits")
+    assert page.inner_text("h1") == "Write to Events and Visits"
+    assert page.title().startswith("Write to Events and Visits · ")
+    assert page.inner_text(".send .button") == "Send to Events and Visits"
+    assert page.input_value("input[name=shown]") == "events"
+    assert page.input_value("#f-message") == "Forty of us would like to come"
+    assert page.evaluate("document.activeElement.id") == "f-topic"
+    # And what this topic asks besides.
+    assert page.locator("input[name=answer]").count() == 3
+
+
+def test_words_that_lead_elsewhere_are_told_before_anything_is_sent(site, open_page):
+    page = open_page(f"{site}/en/enquiries/new?topic=not-sure")
+    assert page.get_attribute("#destination", "data-certain") == "false"
+    assert "What you write may still change this." in page.inner_text("#destination")
+    page.type("#f-message", "I am a journalist")
+
+    eventually(lambda: goes_to(page) == "media")
+    assert "Because topic is" in page.inner_text("#destination")
+    assert page.evaluate("document.activeElement.id") == "f-message"
+    page.type("#f-message", "'s neighbour")
+    assert page.input_value("#f-message") == "I am a journalist's neighbour"
+
+    page.fill("#f-name", "Li Wei")
+    page.fill("#f-email", "liwei@example.com")
+    page.click(".send button")
+    page.wait_for_url("**/e/*?sent=1")
+    assert "instead" not in page.inner_text("main")
+
+
+def test_words_that_cannot_matter_are_not_asked_about(site, open_page):
+    page = open_page(f"{site}/en/enquiries/new?topic=press")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.install()
+    page.type("#f-message", "An interview")
+    page.clock.run_for(3_000)
+
+    assert page.get_attribute("#destination", "data-certain") == "true"
+    assert asked == []
+
+
+def test_an_input_method_that_is_composing_asks_nothing_yet(site, open_page):
+    page = open_page(f"{site}/zh-hans/enquiries/new?topic=not-sure")
+    page.clock.install()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.focus("#f-message")
+    client = page.context.new_cdp_session(page)
+    for text in ("j", "ji", "ji z", "ji zhe"):
+        client.send(
+            "Input.imeSetComposition",
+            {"text": text, "selectionStart": len(text), "selectionEnd": len(text)},
+        )
+    page.clock.run_for(2_000)
+    assert asked == []
+
+    client.send("Input.insertText", {"text": "记者"})
+    page.clock.run_for(700)
+    eventually(lambda: goes_to(page) == "media")
+    assert page.input_value("#f-message") == "记者"
+
+
+def test_nothing_is_lost_when_no_answer_comes(site, open_page):
+    page = open_page(f"{site}/en/enquiries/new?topic=not-sure")
+    page.route("**/enquiries?part=where", lambda route: route.fulfill(status=503, body="busy"))
+    with page.expect_response("**/enquiries?part=where"):
+        page.type("#f-message", "I am a journalist")
+    assert goes_to(page) == "enquiry-desk"
+    page.fill("#f-name", "Li Wei")
+    page.fill("#f-email", "liwei@example.com")
+    page.click(".send button")
+    page.wait_for_url("**/e/*?sent=1")
+
+    # Shown the desk, sent to Media: said, and why.
+    told = " ".join(page.inner_text("main").split())
+    assert "We sent it to Media instead, because" in told
+    assert "“journalist” (rule “Journalists”)." in told
+
+
+def test_a_topic_changed_just_before_send_is_shown_first_when_no_answer_came(site, open_page):
+    page = open_page(f"{site}/en/enquiries/new?topic=press")
+    page.route("**/enquiries?part=where", lambda route: route.fulfill(status=503, body="busy"))
+    page.fill("#f-message", "May we come?")
+    page.click("#destination a[href='#change']")
+    with page.expect_response("**/enquiries?part=where"):
+        page.select_option("#f-topic", "visits")
+    page.fill("#f-name", "Li Wei")
+    page.fill("#f-email", "liwei@example.com")
+    page.click(".send button")
+    page.wait_for_url("**/enquiries#destination")
+
+    assert goes_to(page) == "events"
+    assert page.input_value("#f-message") == "May we come?"
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-hans"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_form_that_changed_has_nothing_axe_objects_to(site, open_page, width, dark, lang):
+    page = open_page(f"{site}/{lang}/enquiries/new?topic=not-sure", width=width, dark=dark)
+    page.click("#destination a[href='#change']")
+    page.select_option("#f-topic", "visits")
+    eventually(lambda: goes_to(page) == "events")
+
+    assert findings(page) == []
+    assert not overflowing(page)

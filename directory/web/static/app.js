@@ -213,6 +213,41 @@
     });
   }
 
+  /* --- where it goes ------------------------------------------------------ */
+
+  /* The parts that say so are asked for again once what they depend on has changed and rests. They
+     come as the server would have put them into the page; without an answer everything stays. */
+  function destination() { return document.getElementById("destination").dataset; }
+
+  function facts() {
+    var told = ["topic", "department", "answer", "country", "reply_language"].map(valueOf);
+    /* Words count only as long as they may change anything. */
+    if (destination().certain === "false") { told.push(valueOf("subject"), valueOf("message")); }
+    return told.join("\n");
+  }
+
+  /* What has the focus keeps it, where the new part has the like. */
+  function replace(old, part) {
+    var controls = "a, button, input, select, textarea";
+    var at = all(controls, old).indexOf(document.activeElement);
+    old.parentNode.replaceChild(document.adoptNode(part), old);
+    if (at >= 0) { (all(controls, part)[at] || form.elements.message).focus(); }
+    all("time[data-local]", part).forEach(localTime);
+  }
+
+  function renew(page) {
+    var before = destination().department;
+    all("[data-part]", page).forEach(function (part) {
+      var old = document.querySelector('[data-part="' + part.dataset.part + '"]');
+      var key = part.dataset.key;
+      if (old && (key === undefined ? old.innerHTML !== part.innerHTML : old.dataset.key !== key)) { replace(old, part); }
+    });
+    if (destination().department !== before) {
+      document.title = page.title + document.title.slice(document.title.lastIndexOf(" · "));
+      say(destination().said);
+    }
+  }
+
   /* --- sending ---------------------------------------------------------- */
 
   function sendButton() { return form.querySelector('.send button[value="send"]'); }
@@ -229,19 +264,54 @@
     var composing = false;
     var pause;
 
+    /* Where it goes, asked when `known` is out of date. */
+    var known = facts();
+    var rest, asking;
+    function look() {
+      var told = facts(), chosen = choice();
+      if (told === known || sending || composing) { return; }
+      known = told;
+      if (asking) { asking.abort(); }
+      asking = new AbortController();
+      var body = new URLSearchParams(new FormData(form));
+      body.set("action", "change");
+      fetch(form.getAttribute("action") + "?part=where", {
+        method: "POST", body: body, signal: asking.signal, credentials: "same-origin"
+      }).then(function (answer) {
+        return answer.ok ? answer.text() : Promise.reject(answer.status);
+      }).then(function (page) {
+        if (sending || told !== known) { return; }
+        var same = facts() === told;
+        renew(new DOMParser().parseFromString(page, "text/html"));
+        shown = chosen;
+        known = same ? facts() : null;
+        if (!same) { later(); }
+      }).catch(function () {
+        if (told === known) { known = null; }
+      });
+    }
+    function later() {
+      if (!window.fetch || !window.AbortController) { return; }
+      clearTimeout(rest);
+      rest = setTimeout(look, 600);
+    }
+
     restoreDraft();
+    later();
     watchAddress(form.elements.email);
 
     form.addEventListener("input", function () {
       clearTimeout(pause);
       pause = setTimeout(saveDraft, 400);
+      later();
     });
+    form.addEventListener("change", later);
     /* What was typed in the last moments before leaving, too. */
     window.addEventListener("pagehide", function () {
       if (pause) { clearTimeout(pause); saveDraft(); }
     });
     form.addEventListener("compositionstart", function () { composing = true; });
-    form.addEventListener("compositionend", function () { composing = false; });
+    form.addEventListener("compositionend", function () { composing = false; later(); });
     form.addEventListener("keydown", function (event) {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !composing && !event.isComposing) {
         event.preventDefault();
