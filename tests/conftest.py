@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import CHROMIUM_NAMES, CHROMIUM_OPTIONS, chromium, memory_folder
 
@@ -62,6 +63,13 @@ def pytest_configure() -> None:
     # Thousands of databases that live for a moment: half the time went into waiting for a disk.
     if "TMPDIR" not in os.environ and (folder := memory_folder()):
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+    # Before a test is read, since it is then that its settings are made. What takes long by the
+    # clock may be waiting for a processor that other tests have.
+    settings.register_profile(
+        "beside-others", deadline=5_000, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("beside-others")
 
 
 @pytest.hookimpl(optionalhook=True)

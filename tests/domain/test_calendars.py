@@ -211,10 +211,10 @@ def test_an_answer_date_costs_little_once_the_year_is_known():
     BOTH.working_days_after(received, 5, NANJING)
 
     def seconds() -> float:
-        begin = stopwatch.perf_counter()
+        begin = stopwatch.thread_time()
         for _ in range(200):
             BOTH.working_days_after(received, 5, NANJING)
-        return (stopwatch.perf_counter() - begin) / 200
+        return (stopwatch.thread_time() - begin) / 200
 
     assert min(seconds() for _ in range(5)) < 50e-6
 

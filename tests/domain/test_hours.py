@@ -463,9 +463,9 @@ def test_asking_whether_a_department_is_open_costs_little():
     hours.state_at(at)
 
     def seconds() -> float:
-        begin = stopwatch.perf_counter()
+        begin = stopwatch.thread_time()
         for _ in range(200):
             hours.state_at(at)
-        return (stopwatch.perf_counter() - begin) / 200
+        return (stopwatch.thread_time() - begin) / 200
 
     assert min(seconds() for _ in range(5)) < 50e-6

@@ -110,9 +110,9 @@ def test_the_longest_message_takes_no_longer_for_being_odd(unit):
     def seconds(text: str) -> float:
         best = 1.0
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.thread_time()
             language_of_text(text)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         return best
 
     long, short = (unit * 5_000)[:5_000], (unit * 250)[:250]
