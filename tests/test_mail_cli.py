@@ -187,3 +187,26 @@ def test_what_fits_nothing_is_listed_without_its_words(run, ref):
 
 def test_an_empty_list_says_so(run):
     assert run("mail", "queue", "--holding").out == "nothing is held\n"
+
+
+# Replacing a mailbox
+
+
+def test_a_mailbox_is_replaced_once_somebody_says_yes(run, ref):
+    old, new = "parking@institute.example", "cars@institute.example"
+
+    unsure = run("mail", "replace", old, new)
+    tried = run("mail", "replace", old, new, "--dry-run")
+    assert (unsure.code, unsure.out) == (5, "")
+    assert f"+ {ref}: sent to {new}" in unsure.err and "--yes" in unsure.err
+    assert f"+ {ref}: sent to {new}" in tried.out
+    assert run("department", "show", "parking", "--json").json["emails"][0]["address"] == old
+
+    done = run("mail", "replace", old, new, "--yes", "--reason", "closed", "--json")
+
+    assert (done.code, done.json["sent_again"], done.json["rules"]) == (0, [ref], [])
+    assert done.json["departments"] == [{"slug": "parking", "columns": ["email"]}]
+    assert run("department", "show", "parking", "--json").json["emails"][0]["address"] == new
+    kinds = [it["kind"] for it in run("mail", "queue", "--json").json["items"]]
+    assert kinds.count("verification") == 1  # the new mailbox is asked
+    assert run("mail", "replace", old, new, "--yes").code == 4
