@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import phonenumbers
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from directory.adapters.db import contact_points, departments, rule_sets, topics
-from directory.adapters.queries import moves_of_rules
-from directory.domain.analysis import UNUSED_DAYS, Report, Usage, analyse, prove_arrival
-from directory.domain.conditions import Mailbox, Routes, Target, TopicRoute, write_condition
+from directory.adapters.db import contact_points, departments, topics
+from directory.domain.analysis import Report, analyse, prove_arrival
+from directory.domain.conditions import Mailbox, Routes, Target, TopicRoute
 from directory.domain.contacts import (
     LIVE_STATES,
     Department,
@@ -38,13 +36,16 @@ def examine_rules(session: Session, rules: RuleSet, *, settings: Settings, now: 
 
     Reads only. Takes up to ten seconds for ten thousand rules. Raises NotFound without a desk.
     """
+    # What moves tell stands beside moving, which changes of the directory come before.
+    from directory.services.moves import usage
+
     return analyse(
         rules,
         whole_directory(session, rules, settings=settings),
         at=now,
         languages=settings.site.languages,
         countries=_COUNTRIES,
-        usage=usage_of(session, rules, now=now),
+        usage=usage(session, now, rules),
     )
 
 
@@ -96,6 +97,10 @@ def whole_directory(session: Session, rules: RuleSet, *, settings: Settings) -> 
     targets: dict[str, Target] = {}
     for row in rows:
         own = mailboxes.get(row.id, [])
+        # The desk's is written to whatever its state; who retired theirs has none any more.
+        had = [
+            it for it in own if it.state is not PointState.RETIRED or row.slug == settings.site.desk
+        ]
         # As Department.mailbox chooses.
         mailbox = min(
             (it for it in own if it.live),
@@ -109,7 +114,7 @@ def whole_directory(session: Session, rules: RuleSet, *, settings: Settings) -> 
             mailbox=mailbox.value if mailbox else "",
             mailbox_id=mailbox.id if mailbox else None,
             verified=mailbox is not None and mailbox.verified,
-            last_mailbox=own[0].value if own else "",
+            last_mailbox=had[0].value if had else "",
             deputy=slugs.get(row.deputy_id, ""),
             backup_email=row.backup_email,
             away_until=mailbox.away_until if mailbox else None,
@@ -201,64 +206,3 @@ def _hours(session: Session, rules: RuleSet, settings: Settings) -> dict[str, Op
         )
         for found in session.scalars(sa.select(Department).where(departments.c.slug.in_(asked)))
     }
-
-
-# What became of rules
-
-
-def usage_of(session: Session, rules: RuleSet, *, now: datetime) -> list[Usage]:
-    """What each rule, as it stands in *rules*, decided in the last ninety days.
-
-    A rule counts from when it was first published with its condition, or from ninety days ago if
-    it is older.
-    """
-    begin = now - timedelta(days=UNUSED_DAYS)
-    counts = moves_of_rules(session, [rule.id for rule in rules.ordinary], since=begin)
-    since = _since(session, rules, begin=begin, now=now)
-    found = []
-    for rule in rules.ordinary:
-        count = counts.get(rule.id)
-        found.append(
-            Usage(
-                rule.id,
-                since.get(rule.id, now),
-                count.decided if count else 0,
-                count.moved if count else 0,
-            )
-        )
-    return found
-
-
-def _since(
-    session: Session, rules: RuleSet, *, begin: datetime, now: datetime
-) -> dict[str, datetime]:
-    """From when each rule stands as it does, as far as *begin*; those not published are missing."""
-    standing = {rule.id: _asked(write_condition(rule.when)) for rule in rules.ordinary if rule.when}
-    found: dict[str, datetime] = {}
-    until = now
-    asked = (
-        sa.select(rule_sets.c.rules, rule_sets.c.effective_at)
-        .where(rule_sets.c.effective_at <= now)
-        .order_by(rule_sets.c.version.desc())
-        .execution_options(yield_per=1)
-    )
-    with session.execute(asked) as versions:
-        for values, effective_at in versions:
-            # One that a newer one overtook before its time came never decided.
-            if effective_at >= until and found:
-                continue
-            published = {value["id"]: value.get("when") for value in values}
-            for id in list(standing):
-                when = published.get(id)
-                if when is None or _asked(when) != standing[id]:
-                    del standing[id]
-                else:
-                    found[id] = effective_at
-            until = min(until, effective_at)
-            if effective_at <= begin or not standing:
-                break
-    return found
-
-
-def _asked(when: Any) -> str:
-    return json.dumps(when, sort_keys=True, ensure_ascii=False)
