@@ -1,8 +1,8 @@
 """Claims, sends, records; as many of them as you like.
 
-One round: reserve a few deliveries (one commit), compose and keep their bytes (one commit), then
-send each and commit its result before the next DATA. No transaction is open while the mail
-server is waited for. Killed at any instant, a worker leaves claims that lapse by themselves.
+One round: reserve a few deliveries, their bytes composed and kept (one commit), then send each and
+commit its result before the next DATA. No transaction is open while the mail server is waited for.
+Killed at any instant, a worker leaves claims that lapse by themselves.
 """
 
 from __future__ import annotations
@@ -135,8 +135,9 @@ class Worker:
     def send_due(self, due_by: datetime, *, only: list[int] | None = None) -> Tally:
         """One round: at most ``BATCH`` of what was due at *due_by*."""
         tally = Tally()
-        batch = self._claim(due_by, only)
-        ready = self._compose(batch, tally)
+        batch, broken = self._claim(due_by, only)
+        self._park(broken, tally)
+        ready = [delivery for delivery in batch if delivery.id not in broken]
         for index, delivery in enumerate(ready):
             if self._stopping.is_set():
                 self._put_back(ready[index:])
@@ -148,11 +149,14 @@ class Worker:
 
     # The steps
 
-    def _claim(self, due_by: datetime, only: list[int] | None) -> list[Delivery]:
+    def _claim(
+        self, due_by: datetime, only: list[int] | None
+    ) -> tuple[list[Delivery], dict[int, Exception]]:
+        """What is now ours to send, its bytes kept; and why some of it has none."""
         now = self._parts.now()
         with self._parts.db.writing() as session:
             if duties.is_on(session, duties.MAIL_PAUSED):
-                return []
+                return [], {}
             batch: list[Delivery] = []
             while not batch:
                 claimed = outbox.claim_due(
@@ -169,9 +173,13 @@ class Worker:
                 if not claimed:
                     break
                 batch = self._where_it_goes_now(session, claimed, now)
+            # Composed here, the bytes are kept by the claim's own commit. The price is that on
+            # SQLite other writers wait for it, some milliseconds for ten mails; that of a commit
+            # more was as long a wait.
+            broken = _composed(batch)
         with self._holding:
             self._held = {delivery.id for delivery in batch if delivery.id is not None}
-        return batch
+        return batch, broken
 
     def _where_it_goes_now(
         self, session: Session, claimed: list[Delivery], now: datetime
@@ -190,24 +198,9 @@ class Worker:
             lease=timedelta(seconds=self._times.lease_s),
         )
 
-    def _compose(self, batch: list[Delivery], tally: Tally) -> list[Delivery]:
-        """Those of *batch* that have bytes, their new bytes kept."""
-        ready: list[Delivery] = []
-        composed: dict[int, bytes] = {}
-        broken: dict[int, Exception] = {}
-        for delivery in batch:
-            assert delivery.id is not None  # a claimed delivery comes from the database
-            if delivery.content is None:
-                try:
-                    delivery.content = composed[delivery.id] = compose(delivery)
-                except Exception as error:  # a poison message must not stop the others (P9)
-                    log.exception("mail.not_composed", delivery=delivery.id)
-                    broken[delivery.id] = error
-                    continue
-            ready.append(delivery)
-        if composed or broken:
+    def _park(self, broken: dict[int, Exception], tally: Tally) -> None:
+        if broken:
             with self._parts.db.writing() as session:
-                outbox.keep_content(session, composed, owner=self._owner)
                 for delivery_id, cause in broken.items():
                     if found := outbox.held(session, delivery_id, owner=self._owner):
                         park(
@@ -215,7 +208,6 @@ class Worker:
                         )
                         tally.add(found.state)
         self._let_go(broken)
-        return ready
 
     def _send(self, delivery: Delivery) -> DeliveryState | None:
         """One try; its state afterwards, or None if the claim was lost meanwhile."""
@@ -289,8 +281,11 @@ class Worker:
         """As _record(), for what nearly always happens, without reading anything back."""
         assert claimed.id is not None
         now = self._parts.now()
+        # A copy: where the commit fails, the result is written again from the start.
+        delivery = replace(claimed)
+        delivery.succeeded(now, result.reply)
         with self._parts.db.writing() as session:
-            if not outbox.lock(session, claimed.id, owner=self._owner):
+            if not outbox.settle(session, delivery, owner=self._owner):
                 log.warning("worker.late_result", delivery=claimed.id)
                 return None
             attempt = Attempt(
@@ -303,10 +298,7 @@ class Worker:
                 text=result.text,
                 outcome=Outcome.ACCEPTED,
             )
-            # A copy: where the commit fails, the result is written again from the start.
-            delivery = replace(claimed)
             record_accepted(session, delivery, attempt, now)
-            outbox.settle(session, delivery)
         return delivery.state
 
     def _record(
@@ -337,7 +329,7 @@ class Worker:
 
     def _still_held(self, delivery_id: int | None) -> bool:
         assert delivery_id is not None
-        with self._parts.db.reading() as session:
+        with self._parts.db.glancing() as session:
             return outbox.still_held(session, delivery_id, owner=self._owner)
 
     def _put_back(self, rest: list[Delivery]) -> None:
@@ -373,7 +365,7 @@ class Worker:
 
     def _patience(self) -> float:
         """Seconds until something may be due without anybody ringing."""
-        with self._parts.db.reading() as session:
+        with self._parts.db.glancing() as session:
             due = outbox.next_due(session)
             if duties.is_on(session, duties.MAIL_PAUSED):
                 due = None
@@ -401,6 +393,20 @@ class Worker:
             return
         if asked:
             log.info("trust.asked", count=asked)
+
+
+def _composed(batch: Iterable[Delivery]) -> dict[int, Exception]:
+    """Give each of *batch* its bytes, once; what went wrong with those that get none."""
+    broken: dict[int, Exception] = {}
+    for delivery in batch:
+        assert delivery.id is not None  # a claimed delivery comes from the database
+        if delivery.content is None:
+            try:
+                delivery.content = compose(delivery)
+            except Exception as error:  # a poison message must not stop the others (P9)
+                log.exception("mail.not_composed", delivery=delivery.id)
+                broken[delivery.id] = error
+    return broken
 
 
 def stop_on(worker: Worker, *signals: int, also: Callable[[], None] = lambda: None) -> None:

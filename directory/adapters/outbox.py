@@ -51,14 +51,13 @@ _OWNER = Prepared(
         deliveries.c.id == sa.bindparam("delivery_id"), _SENDING
     )
 )
-_OWNER_LOCKED = Prepared(
-    sa.select(deliveries.c.lease_owner)
-    .where(deliveries.c.id == sa.bindparam("delivery_id"), _SENDING)
-    .with_for_update()
-)
 _SETTLE = Prepared(
     sa.update(deliveries)
-    .where(deliveries.c.id == sa.bindparam("delivery_id"))
+    .where(
+        deliveries.c.id == sa.bindparam("delivery_id"),
+        deliveries.c.lease_owner == sa.bindparam("owner"),
+        _SENDING,
+    )
     .values(
         {
             name: sa.bindparam(f"new_{name}")
@@ -74,14 +73,6 @@ _LOCKED = (
     .where(deliveries.c.id == sa.bindparam("delivery_id"))
     .with_for_update()
     .execution_options(populate_existing=True)
-)
-_KEEP_CONTENT = Prepared(
-    sa.update(deliveries)
-    .where(
-        deliveries.c.id == sa.bindparam("delivery_id"),
-        deliveries.c.lease_owner == sa.bindparam("owner"),
-    )
-    .values(content=sa.bindparam("bytes"))
 )
 _NEXT_DUE = sa.select(sa.func.min(_due)).where(_DEFERRED, UNSETTLED)
 
@@ -146,31 +137,19 @@ def still_held(session: Session, delivery_id: int, *, owner: str) -> bool:
     return found is not None and found[0] == owner
 
 
-def keep_content(session: Session, contents: dict[int, bytes], *, owner: str) -> None:
-    """Store composed bytes before the first try, so that every try sends the same."""
-    for delivery_id, content in contents.items():
-        kept = {"delivery_id": delivery_id, "owner": owner, "bytes": content}
-        _KEEP_CONTENT.write(session, kept)
-
-
 def held(session: Session, delivery_id: int, *, owner: str) -> Delivery | None:
     """The delivery, locked to record a result, if *owner*'s claim still stands."""
     delivery = session.scalar(_LOCKED, {"delivery_id": delivery_id})
     return delivery if delivery is not None and delivery.held_by(owner) else None
 
 
-def lock(session: Session, delivery_id: int, *, owner: str) -> bool:
-    """Whether *owner*'s claim still stands, as it then does until the transaction ends."""
-    found = _OWNER_LOCKED.first(session, {"delivery_id": delivery_id})
-    return found is not None and found[0] == owner
-
-
-def settle(session: Session, delivery: Delivery) -> None:
-    """Write what became of *delivery*, which no session knows and whose claim is locked."""
-    _SETTLE.write(
+def settle(session: Session, delivery: Delivery, *, owner: str) -> bool:
+    """Write what became of *delivery*, which no session knows, if *owner*'s claim still stands."""
+    written = _SETTLE.write(
         session,
         {
             "delivery_id": delivery.id,
+            "owner": owner,
             "new_state": delivery.state,
             "new_due_at": delivery.due_at,
             "new_attempts": delivery.attempts,
@@ -181,7 +160,9 @@ def settle(session: Session, delivery: Delivery) -> None:
             "new_smtp_reply": delivery.smtp_reply,
         },
     )
-    note_delivery(session, delivery)
+    if written:
+        note_delivery(session, delivery)
+    return bool(written)
 
 
 def put_back(session: Session, ids: Iterable[int], *, owner: str, now: datetime) -> None:

@@ -53,10 +53,12 @@ _FOR_UPDATE = (
 
 
 def record_accepted(session: Session, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
-    """The mail server took *delivery*; a department's enquiry is with it from now on."""
+    """The mail server took *delivery*; a department's enquiry is with it from now on.
+
+    What the delivery itself says of it, ``succeeded()``, is written already.
+    """
     attempt.id = new_id(now)
     store(session, attempt)
-    delivery.succeeded(now, f"{attempt.code} {attempt.text}".strip())
     if delivery.kind is not DeliveryKind.ROUTED or delivery.enquiry_id is None:
         return
     enquiry = _locked(session, delivery.enquiry_id)

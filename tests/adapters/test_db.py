@@ -72,6 +72,22 @@ def test_a_reader_sees_one_state_however_long_it_looks(db):
         assert count(looking) == 2
 
 
+def test_a_glance_asks_without_a_transaction_and_leaves_none_behind(db):
+    with db.writing() as session:
+        session.add(a_department())
+
+    with db.glancing() as session:
+        assert count(session) == 1
+        driver: Any = session.connection().connection.driver_connection
+        idle = not driver.in_transaction if db.is_sqlite else not driver.info.transaction_status
+        assert idle
+
+    with db.writing() as session:  # on the same connection, as before
+        session.add(a_department("Housing"))
+    with db.reading() as session:
+        assert count(session) == 2
+
+
 def test_a_reader_does_not_wait_for_a_writer(db):
     with db.writing() as session:
         session.add(a_department())

@@ -64,6 +64,7 @@ def accept(parts: Parts, delivery: Delivery) -> None:
             text="2.0.0 Ok",
             outcome=Outcome.ACCEPTED,
         )
+        found.succeeded(parts.now(), "250 2.0.0 Ok")
         record_accepted(session, found, attempt, parts.now())
 
 

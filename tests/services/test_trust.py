@@ -72,6 +72,7 @@ def settle(parts: Parts) -> None:
                     text="ok",
                     outcome=Outcome.ACCEPTED,
                 )
+                delivery.succeeded(parts.now(), "250 ok")
                 record_accepted(session, delivery, attempt, parts.now())
 
 
