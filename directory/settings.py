@@ -43,6 +43,10 @@ PREFIX = "DIRECTORY_"
 SAMPLE_KEYS = frozenset({"change-me", "changeme", "secret", "dev", "development", "password"})
 SHORTEST_SECRET_KEY = 32  # characters: 128 bits even when written in hexadecimal
 
+# What security.txt says holds for half a year from any day it is read; RFC 9116 wants less than
+# one.
+SECURITY_TXT_DAYS = 180
+
 Environment = Literal["production", "test", "development"]
 
 
@@ -497,25 +501,32 @@ def _refuse_unsafe(settings: Settings) -> None:
     if "en" not in settings.site.name and "zh-Hans" not in settings.site.name:
         problems.append("site.name: give a name in en or zh-Hans")
     if settings.env == "production":
-        keys = [key.get_secret_value() for key in settings.secret_key]
-        if not keys:
-            problems.append(
-                "secret_key: production needs one; `directory init` writes var/secret_key, or set "
-                f"{PREFIX}SECRET_KEY or {PREFIX}SECRET_KEY_FILE"
-            )
-        for key in keys:
-            if key.lower() in SAMPLE_KEYS or key.startswith(("test-key-", "development-key-")):
-                problems.append("secret_key: this is a sample key; make one of your own")
-            elif len(key) < SHORTEST_SECRET_KEY or len(set(key)) < 8:
-                problems.append(
-                    f"secret_key: too easy to guess; use {SHORTEST_SECRET_KEY} random characters"
-                )
+        problems += weak_keys(settings.secret_key)
         if os.environ.get("FLASK_DEBUG", "0") not in {"", "0", "false"}:
             problems.append("FLASK_DEBUG: production does not start with debug on")
         if f"{PREFIX}NOW" in os.environ:
             problems.append(f"{PREFIX}NOW: a clock that is set is for tests; production refuses it")
     if problems:
         raise SettingsInvalid(*problems)
+
+
+def weak_keys(secret_keys: tuple[SecretStr, ...]) -> list[str]:
+    """What is wrong with the keys that sign links and forms; empty where nothing is."""
+    keys = [key.get_secret_value() for key in secret_keys]
+    if not keys:
+        return [
+            "secret_key: production needs one; `directory init` writes var/secret_key, or set "
+            f"{PREFIX}SECRET_KEY or {PREFIX}SECRET_KEY_FILE"
+        ]
+    problems = []
+    for key in keys:
+        if key.lower() in SAMPLE_KEYS or key.startswith(("test-key-", "development-key-")):
+            problems.append("secret_key: this is a sample key; make one of your own")
+        elif len(key) < SHORTEST_SECRET_KEY or len(set(key)) < 8:
+            problems.append(
+                f"secret_key: too easy to guess; use {SHORTEST_SECRET_KEY} random characters"
+            )
+    return problems
 
 
 def _problems(error: ValidationError) -> Iterator[str]:

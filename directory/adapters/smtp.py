@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, Literal, cast
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -283,6 +284,47 @@ class SafeConnection(flask_mail.Connection):
                 self.host = None
             raise
         return Accepted(code, text, str(self._server), queue_id_in(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a mail server showed to one who signed in and sent nothing.
+
+    ``size`` is the largest message it takes, in octets, None where it does not say.
+    ``certificate_ends`` is None without TLS.
+    """
+
+    server: str
+    signed_in: bool
+    size: int | None
+    certificate_ends: datetime | None
+
+
+def try_out(
+    server: MailServer,
+    *,
+    timeouts: Timeouts,
+    hello: str = "",
+    tls_context: ssl.SSLContext | None = None,
+) -> Trial:
+    """Connect, secure, sign in as for a message, and leave. Raises DeliveryFailure."""
+    if server.tls != "none" and tls_context is None:
+        tls_context = ssl.create_default_context()
+    host = _Conversation(server, timeouts, hello_name(hello), tls_context)
+    host.ends = time.monotonic() + timeouts.attempt_s
+    try:
+        with _as_failures(host):
+            host.open()
+        size = host.esmtp_features.get("size", "")
+        ends = None
+        if isinstance(host.sock, ssl.SSLSocket):
+            until = str((host.sock.getpeercert() or {}).get("notAfter", ""))
+            ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC) if until else None
+        return Trial(
+            str(server), bool(server.username), int(size) if size.isdigit() else None, ends
+        )
+    finally:
+        host.part()
 
 
 class _Refused(smtplib.SMTPResponseException):

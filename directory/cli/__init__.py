@@ -20,6 +20,7 @@ from directory.cli import (  # noqa: F401
     inbound,
     installation,
     mail,
+    operating,
     rule_changes,
     rules,
     running,

@@ -246,8 +246,14 @@ def serve(talk: Talk, host: str, port: int, processes: int, threads: int, worker
 def _require_database(talk: Talk) -> None:
     """Refuse to start on a database that this release does not fit."""
     from directory.adapters import migrations
+    from directory.adapters.durability import undurable
 
     at = migrations.current(talk.parts.db)
+    if wrong := [it for it in undurable(talk.parts.db) if it == "fsync=off"]:
+        raise SettingsInvalid(
+            f"the database runs with {wrong[0]}: enquiries that were acknowledged would be lost "
+            "when power fails. Set it to on"
+        )
     if at != migrations.newest():
         raise SettingsInvalid(
             f"the database is at {at or 'no'} revision, this release needs "

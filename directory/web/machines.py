@@ -13,6 +13,7 @@ from markupsafe import escape
 from directory.adapters.queries import Published
 from directory.adapters.tree import count_departments, last_change, slugs_changed
 from directory.domain.contacts import PointKind, localised
+from directory.settings import SECURITY_TXT_DAYS
 from directory.web import assets
 from directory.web.context import _, db, now, parts, settings
 from directory.web.fragments import kept
@@ -164,7 +165,7 @@ def security() -> ResponseReturnValue:
     return _text(
         [
             f"Contact: {contact}",
-            f"Expires: {midnight + timedelta(_SECURITY_DAYS):%Y-%m-%dT%H:%M:%SZ}",
+            f"Expires: {midnight + timedelta(SECURITY_TXT_DAYS):%Y-%m-%dT%H:%M:%SZ}",
             f"Preferred-Languages: {', '.join(tags)}",
             f"Canonical: {absolute(url_for('machines.security'))}",
         ]
