@@ -132,3 +132,32 @@ def test_what_was_reported_is_listed_accepted_or_refused(run: Run, parts: Parts)
     assert run("department", "refuse", str(bad["id"]), "--reason", "spam").exit_code == 0
     assert run("department", "proposals").stdout == "nothing waits\n"
     assert run("department", "accept", "7").exit_code == 4
+
+
+def test_a_mailbox_that_enquiries_need_is_kept_and_the_refusal_shows_one(run: Run) -> None:
+    talent = ("department", "set", "talent")
+    assert run(*talent, "deputy=-").exit_code == 0
+
+    refused = run(*talent, "email=-")
+
+    assert refused.exit_code == 5
+    said, example, remedy = refused.stderr.splitlines()
+    assert said.startswith(
+        "directory: This would leave enquiries with nobody to answer them: Topic"
+    )
+    assert example.startswith("directory: For example: topic=jobs ")
+    assert remedy == "directory: Name a successor to take its place"
+    assert "无人受理" in run(*talent, "email=-", "--lang", "zh-Hans").stderr
+
+    moved = run(*talent, "email=-", "--successor", "administration", "--reason", "merged")
+
+    assert moved.exit_code == 0, moved.output
+    assert moved.stdout.splitlines() == ["- email=talent@institute.example"]
+
+
+def test_closing_a_department_takes_its_rules_along(run: Run) -> None:
+    done = run("department", "close", "media", "--successor", "events", "--yes")
+
+    assert done.exit_code == 0, done.output
+    published = json.loads(run("rules", "list", "--json").stdout)
+    assert [rule["send_to"] for rule in published["rules"]][:2] == ["events", "london-liaison"]
