@@ -98,8 +98,10 @@ def verify(session: Session) -> Verified:
 
     Reads every event, in flat memory. That the newest of a subject are missing cannot be seen.
     """
-    rows = session.connection().execution_options(yield_per=1_000).execute(
-        sa.select(*events.c).order_by(events.c.subject, events.c.id)
+    rows = (
+        session.connection()
+        .execution_options(yield_per=1_000)
+        .execute(sa.select(*events.c).order_by(events.c.subject, events.c.id))
     )
     count = 0
     broken: list[str] = []

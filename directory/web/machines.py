@@ -23,8 +23,6 @@ bp = Blueprint("machines", __name__)
 # A sitemap holds at most 50,000 addresses and 50 MB (sitemaps.org); each department is one for
 # each language, of some 600 bytes with its alternates.
 DEPARTMENTS_A_SITEMAP: Final = 20_000
-# Our statement holds for half a year from any day it is read; RFC 9116 wants less than one.
-_SECURITY_DAYS: Final = 180
 # What is not for search engines: one person's pages, staff, frames on other sites.
 _DISALLOWED: Final = ("/e/", "/a/", "/v/", "/u/", "/admin/", "/embed/")
 _PAGES: Final = (
