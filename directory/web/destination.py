@@ -72,12 +72,16 @@ def destination_of(
     routes, decision, department = decided(session, published, facts)
     topic = published.topic(facts.topic)
     days = decision.outcome.get("target_days")
+    certain = not may_change(facts, published.rules, routes)
     return Destination(
         department=department,
         decision=decision,
-        certain=not may_change(facts, published.rules, routes),
-        words_count=may_change(replace(facts, returning=False), published.rules, routes)
-        or may_change(replace(facts, returning=True), published.rules, routes),
+        certain=certain,
+        words_count=not certain
+        and any(
+            may_change(replace(facts, returning=wrote), published.rules, routes)
+            for wrote in (False, True)
+        ),
         reply_days=days or reply_days_of(department, topic, settings=settings()),
         notices=(
             *_covered(published, routes, department, decision, lang),
