@@ -223,6 +223,27 @@ class AlarmInputs(LetterInputs):
     since: str
 
 
+class ReminderItem(TypedDict):
+    """One enquiry that waits: ``answering`` is who has it, where that is not the reader."""
+
+    reference: str
+    topic_label: str
+    received_at: str
+    answer_by: str
+    overdue: bool
+    overdue_days: int
+    answering: str
+    taken_by: str
+    action_url: str
+
+
+class ReminderInputs(LetterInputs):
+    """To a mailbox: what waits there for an answer, or with a department it stands in for."""
+
+    list_domain: str
+    items: list[ReminderItem]
+
+
 def compose(delivery: Delivery) -> bytes:
     """The message of *delivery*, to be kept and sent as it is.
 
@@ -240,6 +261,8 @@ def compose(delivery: Delivery) -> bytes:
             return _change_notice(delivery, cast(ChangeNoticeInputs, delivery.inputs))
         case DeliveryKind.ALARM:
             return _alarm(delivery, cast(AlarmInputs, delivery.inputs))
+        case DeliveryKind.REMINDER:
+            return _reminder(delivery, cast(ReminderInputs, delivery.inputs))
 
 
 def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
@@ -329,6 +352,21 @@ def _alarm(delivery: Delivery, m: AlarmInputs) -> bytes:
         *_directory_header(delivery, m, words["subject"], m["list_domain"]),
         mime.token("X-Enquiry-Alarm", m["alarm"]),
     ]
+    return _message(delivery, header, page | words)
+
+
+def _reminder(delivery: Delivery, m: ReminderInputs) -> bytes:
+    rows = [
+        {
+            **item,
+            "received": _when(m, item["received_at"], delivery.language),
+            "due": _when(m, item["answer_by"], delivery.language),
+        }
+        for item in m["items"]
+    ]
+    page = {"m": m, "lang": delivery.language, "rows": rows}
+    words = _words(delivery, page)
+    header = _directory_header(delivery, m, words["subject"], m["list_domain"])
     return _message(delivery, header, page | words)
 
 

@@ -39,6 +39,7 @@ _BOUNCE_LETTERS = {
     DeliveryKind.VERIFICATION: "v",
     DeliveryKind.CHANGE_NOTICE: "c",
     DeliveryKind.ALARM: "w",  # a warning
+    DeliveryKind.REMINDER: "m",
 }
 _BOUNCE_KINDS = {letter: kind for kind, letter in _BOUNCE_LETTERS.items()}
 

@@ -56,6 +56,7 @@ class DeliveryKind(StrEnum):
     VERIFICATION = "verification"
     CHANGE_NOTICE = "change_notice"
     ALARM = "alarm"
+    REMINDER = "reminder"
 
 
 class Outcome(StrEnum):

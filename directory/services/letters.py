@@ -7,6 +7,7 @@ sends it.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +21,8 @@ from directory.adapters.compose import (
     ChangeNoticeInputs,
     LetterInputs,
     Mailbox,
+    ReminderInputs,
+    ReminderItem,
     Saying,
     ShownRow,
     VerificationInputs,
@@ -208,6 +211,23 @@ class Letters:
             )
             for number, address in enumerate(self._operators(desk), 1)
         ]
+
+    def reminder(self, reader: Department, address: str, items: Sequence[ReminderItem]) -> Delivery:
+        """What waits for an answer, to *address*, a mailbox of *reader* or one it named."""
+        language = language_of(reader, self._settings)
+        inputs: ReminderInputs = {
+            **self._common(reader, language),
+            "list_domain": self._settings.site.host,
+            "items": list(items),
+        }
+        return self._post(
+            DeliveryKind.REMINDER,
+            address,
+            language,
+            dict(inputs),
+            reader,
+            name=f"{new_symbols()}.1",
+        )
 
     def _operators(self, desk: Department) -> list[str]:
         mailbox = desk.mailbox.value if desk.mailbox else ""

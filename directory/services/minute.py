@@ -16,13 +16,16 @@ from directory.adapters import ledger
 from directory.adapters.db import Database
 from directory.domain.errors import Unavailable
 from directory.parts import Parts
-from directory.services import alarms, canary
+from directory.services import alarms, canary, reminders
 
 log = structlog.get_logger(__name__)
 
 
 def go_round(parts: Parts) -> None:
-    """Add up the ledger, look for what is wrong, send the canary. Raises Unavailable."""
+    """Add up the ledger, look for what is wrong, remind, measure, send the canary.
+
+    Raises Unavailable.
+    """
     now, settings = parts.now(), parts.settings
 
     def keep_books(session: Session) -> None:
@@ -32,6 +35,11 @@ def go_round(parts: Parts) -> None:
     def watch(session: Session) -> None:
         alarms.watch(session, settings=settings, now=now, free_mb=free_mb(parts.db))
         canary.judge(session, settings=settings, now=now)
+
+    def wake(session: Session) -> None:
+        reminders.plan(session, settings=settings, now=now)
+        reminders.remind(session, settings=settings, signer=parts.signer, now=now)
+        reminders.measure(session, settings=settings, now=now)
 
     def sing(session: Session) -> None:
         if settings.canary.every_minutes:
@@ -43,7 +51,7 @@ def go_round(parts: Parts) -> None:
                 now=now,
             )
 
-    for part in (keep_books, watch, sing):
+    for part in (keep_books, watch, wake, sing):
         _apart(parts.db, part)
 
 

@@ -135,6 +135,8 @@ def reroute_enquiry(
     stood = enquiry.standing()
     enquiry.department_id = department.id
     enquiry.status, enquiry.routed_at = EnquiryStatus.RECEIVED, None
+    # Who has it now is reminded anew, and was not reminded yet.
+    enquiry.remind_at, enquiry.reminders = None, 0
     enquiry.attention = ""
     enquiry.version += 1
     session.add(decision)

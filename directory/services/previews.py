@@ -10,7 +10,7 @@ from email.utils import format_datetime, make_msgid
 from sqlalchemy.orm import Session
 
 from directory.adapters.catalogue import gettext
-from directory.adapters.compose import compose
+from directory.adapters.compose import ReminderItem, compose
 from directory.adapters.queries import Published, decisions_of, enquiry_by_ref
 from directory.domain.alarms import ALARMS, AlarmKind
 from directory.domain.contacts import ContactPoint, Department, PointKind, Topic, localised
@@ -63,6 +63,10 @@ def preview(parts: Parts, kind: str, *, ref: str | None, language: str) -> bytes
             case DeliveryKind.VERIFICATION:
                 challenge = _made_up_challenge(department, now)
                 delivery = letters.question(department, challenge, reminder=0)
+            case DeliveryKind.REMINDER:
+                delivery = letters.reminder(
+                    department, _mailbox(department), [_made_up_item(enquiry, parts, now)]
+                )
             case DeliveryKind.ALARM:
                 words = ALARMS[AlarmKind.DISK].filled({"free_mb": 120})
                 [delivery, *_] = letters.alarm(words, kind=AlarmKind.DISK.value, since=now)
@@ -79,6 +83,21 @@ def preview(parts: Parts, kind: str, *, ref: str | None, language: str) -> bytes
 
 def _mailbox(department: Department) -> str:
     return department.mailbox.value if department.mailbox else "department@institute.example"
+
+
+def _made_up_item(enquiry: Enquiry, parts: Parts, now: datetime) -> ReminderItem:
+    token = parts.signer.action_token(enquiry.ref, 1, 1)
+    return {
+        "reference": Reference(enquiry.ref).display(parts.settings.enquiry.reference_prefix),
+        "topic_label": localised(enquiry.topic_label, enquiry.language)[0],
+        "received_at": enquiry.received_at.isoformat(),
+        "answer_by": (enquiry.answer_by or now).isoformat(),
+        "overdue": True,
+        "overdue_days": 1,
+        "answering": "",
+        "taken_by": "",
+        "action_url": f"{parts.settings.site.base_url}/a/{token}",
+    }
 
 
 def _made_up_challenge(department: Department, now: datetime) -> Challenge:

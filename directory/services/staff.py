@@ -22,6 +22,7 @@ from directory.domain.contacts import Department
 from directory.domain.delivery import Delivery, DeliveryKind
 from directory.domain.enquiry import Enquiry, EnquiryStatus, Event, action_version
 from directory.domain.errors import Conflict, LinkRefused, NotFound
+from directory.services.cover import StandsIn, cover_of
 from directory.services.history import about, record
 
 UNDO = timedelta(minutes=10)
@@ -50,23 +51,15 @@ class Named(NamedTuple):
 class Holder:
     """Whoever holds a link: the mailbox ``address`` of ``department``, for ``enquiry``.
 
-    ``version`` is that of the links: it rises with every move. ``last`` is what happened last.
+    ``named`` is what the link named; its version rises with every move. ``last`` is what happened
+    to the enquiry last.
     """
 
     enquiry: Enquiry
     department: Department
-    delivery: Delivery
-    version: int
+    address: str
+    named: Named
     last: Event | None
-
-    @property
-    def address(self) -> str:
-        return self.delivery.recipient
-
-    @property
-    def named(self) -> Named:
-        """What the link named."""
-        return Named(self.enquiry.ref, self.delivery.position, self.version)
 
     def can_undo(self, now: datetime) -> bool:
         """Whether what happened last is an act of this mailbox that may still be taken back."""
@@ -82,16 +75,18 @@ class Holder:
 _ACTS = frozenset({"taken", "answered", "closed"})
 
 
-def holder_of_token(session: Session, signer: Signer, token: str, now: datetime) -> Holder:
-    """Who the link *token* makes whoever holds it. Raises LinkRefused."""
+def holder_of_token(
+    session: Session, signer: Signer, token: str, now: datetime, *, desk: str
+) -> Holder:
+    """Who the link *token* makes whoever holds it; *desk* is its slug. Raises LinkRefused."""
     link = link_in(token)
     enquiry, version = _enquiry(session, link.symbols)
     signer.read_action_token(token, version)
     assert link.recipient is not None  # read_action_token
-    return _holder(session, enquiry, link.recipient, version, now)
+    return _holder(session, enquiry, Named(link.symbols, link.recipient, version), now, desk)
 
 
-def holder_again(session: Session, named: Named, now: datetime) -> Holder:
+def holder_again(session: Session, named: Named, now: datetime, *, desk: str) -> Holder:
     """The same, once the link was exchanged for what it *named*.
 
     Raises LinkRefused: "revoked" when the enquiry was moved since.
@@ -99,7 +94,7 @@ def holder_again(session: Session, named: Named, now: datetime) -> Holder:
     enquiry, current = _enquiry(session, named.symbols)
     if named.version != current:
         raise LinkRefused("revoked")
-    return _holder(session, enquiry, named.recipient, named.version, now)
+    return _holder(session, enquiry, named, now, desk)
 
 
 def _enquiry(session: Session, symbols: str) -> tuple[Enquiry, int]:
@@ -110,28 +105,34 @@ def _enquiry(session: Session, symbols: str) -> tuple[Enquiry, int]:
     return enquiry, action_version(decisions_of(session, enquiry))
 
 
-def _holder(
-    session: Session, enquiry: Enquiry, recipient: int, version: int, now: datetime
-) -> Holder:
+def _holder(session: Session, enquiry: Enquiry, named: Named, now: datetime, desk: str) -> Holder:
+    department, address = _recipient(session, enquiry, named.recipient, desk)
+    if enquiry.closed_at is not None and now > enquiry.closed_at + OPENS_AFTER_CLOSING:
+        raise LinkRefused("expired")
+    history = events_of(session, about(enquiry))
+    return Holder(enquiry, department, address, named, history[-1] if history else None)
+
+
+def _recipient(
+    session: Session, enquiry: Enquiry, number: int, desk: str
+) -> tuple[Department, str]:
+    """Whose link it is: the recipient of a routed mail, or who stands in and was reminded."""
+    if number in set(StandsIn):
+        answering = session.get_one(Department, enquiry.department_id)
+        cover = cover_of(session, answering, StandsIn(number), desk=desk)
+        if cover is None:
+            raise LinkRefused("revoked")
+        return cover.department, cover.address
     delivery = session.scalar(
         sa.select(Delivery).where(
             deliveries.c.enquiry_id == enquiry.id,
-            deliveries.c.position == recipient,
+            deliveries.c.position == number,
             deliveries.c.kind == DeliveryKind.ROUTED,
         )
     )
     if delivery is None:
         raise LinkRefused("forged")
-    if enquiry.closed_at is not None and now > enquiry.closed_at + OPENS_AFTER_CLOSING:
-        raise LinkRefused("expired")
-    history = events_of(session, about(enquiry))
-    return Holder(
-        enquiry,
-        session.get_one(Department, delivery.department_id),
-        delivery,
-        version,
-        history[-1] if history else None,
-    )
+    return session.get_one(Department, delivery.department_id), delivery.recipient
 
 
 def take(session: Session, holder: Holder, *, name: str, version: int, now: datetime) -> None:
@@ -211,20 +212,20 @@ class Passed:
     """An enquiry that the mailbox ``address`` passed on last, and that nobody changed since.
 
     ``department`` has it now, which may be the desk in place of who was asked (``to_desk``).
-    ``named`` is what the spent link named, ``language`` that of its mail.
+    ``named`` is what the spent link of ``passing``, the department before, named.
     """
 
     enquiry: Enquiry
     department: Department
     address: str
-    language: str
+    passing: Department
     named: Named
     to_desk: bool
     can_undo: bool
 
 
 def passed_on_by(
-    session: Session, named: Named, now: datetime, *, lock: bool = False
+    session: Session, named: Named, now: datetime, *, desk: str, lock: bool = False
 ) -> Passed | None:
     """What became of the enquiry whose link was spent by a move of its own holder, else None.
 
@@ -236,8 +237,8 @@ def passed_on_by(
         session.refresh(enquiry, with_for_update=True)
     if named.version != current - 1:
         return None
-    holder = _holder(session, enquiry, named.recipient, named.version, now)
     decision = decisions_of(session, enquiry)[-1]
+    holder = _holder(session, enquiry, named, now, desk)
     if decision.reason != "moved" or decision.by != holder.address:
         return None
     last = holder.last
@@ -246,7 +247,7 @@ def passed_on_by(
         enquiry,
         session.get_one(Department, decision.department_id),
         holder.address,
-        holder.delivery.language,
+        holder.department,
         named,
         bool(decision.facts.get("to_desk")),
         untouched and decision.at is not None and timedelta() <= now - decision.at <= UNDO,

@@ -23,7 +23,7 @@ from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy, action_ver
 from directory.domain.errors import Conflict, InvalidValue, LinkRefused, NotFound
 from directory.domain.questions import answered, question_of
 from directory.domain.values import Reference
-from directory.services.contacts import place_in_zone
+from directory.services.contacts import language_of, place_in_zone
 from directory.services.moves import reroute_enquiry, undo_move
 from directory.services.staff import (
     LONGEST_NAME,
@@ -42,7 +42,6 @@ from directory.services.staff import (
 from directory.services.suggestions import suggest_topics
 from directory.web import errors, present
 from directory.web.context import (
-    SEGMENTS,
     TAGS,
     _,
     db,
@@ -115,7 +114,7 @@ def staff(token: str) -> ResponseReturnValue:
 def _exchange(token: str) -> Response:
     """303 to the address without the token. Raises LinkRefused."""
     with db().reading() as session:
-        holder = holder_of_token(session, parts().signer, token, now())
+        holder = holder_of_token(session, parts().signer, token, now(), desk=_desk())
     if request.method == "POST":
         abort(403)  # the page has forms with its nonce; nothing else is to be posted
     doing = request.args.get("do")
@@ -123,6 +122,10 @@ def _exchange(token: str) -> Response:
         "actions.staff", token=holder.enquiry.ref, do=doing if doing in _DOINGS else None
     )
     return _STAFF.remember(private(redirect(target, 303)), holder.enquiry.ref, holder.named)
+
+
+def _desk() -> str:
+    return settings().site.desk
 
 
 def _remembered() -> Named | None:
@@ -137,9 +140,9 @@ def _show(symbols: str) -> Response:
         return no_cookie()
     with db().reading() as session:
         try:
-            holder = holder_again(session, named, now())
+            holder = holder_again(session, named, now(), desk=_desk())
         except LinkRefused:
-            passed = passed_on_by(session, named, now())
+            passed = passed_on_by(session, named, now(), desk=_desk())
             if passed is None:
                 raise
             return _passed_page(passed)
@@ -159,9 +162,9 @@ def _act(symbols: str) -> ResponseReturnValue:
     if told.symbols != symbols or (named and named != told):
         abort(403)
     with db().reading() as session:
-        passed = passed_on_by(session, told, now()) if doing == "undo" else None
+        passed = passed_on_by(session, told, now(), desk=_desk()) if doing == "undo" else None
         if passed is None:
-            holder = holder_again(session, told, now())
+            holder = holder_again(session, told, now(), desk=_desk())
             _speak(holder)
             slugs = [row.slug for row in department_rows(session)]
             form = StaffForm(request.form, language=language(), doing=doing, offered=slugs)
@@ -193,7 +196,7 @@ def _act(symbols: str) -> ResponseReturnValue:
 
 
 def _do(session: Session, doing: str, named: Named, form: StaffForm) -> None:
-    holder = holder_again(session, named, now())
+    holder = holder_again(session, named, now(), desk=_desk())
     note = (form.note.data or "").strip()
     if doing == "take":
         take(session, holder, name=form.name.data or "", version=form.seen, now=now())
@@ -222,7 +225,7 @@ def _take_back(session: Session, named: Named) -> Named:
 
     What a link of that mailbox names from now on.
     """
-    passed = passed_on_by(session, named, now(), lock=True)
+    passed = passed_on_by(session, named, now(), desk=_desk(), lock=True)
     if passed is None or not passed.can_undo:
         raise Conflict("There is nothing of yours to take back any more")
     undo_move(
@@ -242,9 +245,9 @@ def _as_it_stands(named: Named, doing: str) -> Response:
     """409: somebody was faster, or it is too late; the page as it now is."""
     with db().reading() as session:
         try:
-            holder = holder_again(session, named, now())
+            holder = holder_again(session, named, now(), desk=_desk())
         except LinkRefused:
-            passed = passed_on_by(session, named, now())
+            passed = passed_on_by(session, named, now(), desk=_desk())
             if passed is None:
                 raise
             return _passed_page(passed, status=409)
@@ -262,8 +265,8 @@ def _as_it_stands(named: Named, doing: str) -> Response:
 
 def _speak(holder: Holder) -> None:
     """The address has no language: as asked for, else as the mail with the link was written."""
-    asked = TAGS.get(request.args.get("lang", "").lower(), holder.delivery.language)
-    g.language = asked if asked in SEGMENTS else language()
+    asked = TAGS.get(request.args.get("lang", "").lower(), "")
+    g.language = asked or language_of(holder.department, settings())
 
 
 def _page(
@@ -418,7 +421,8 @@ def _suggested(session: Session, published: Published, enquiry: Enquiry) -> list
 
 
 def _passed_page(passed: Passed, *, status: int = 200) -> Response:
-    g.language = TAGS.get(request.args.get("lang", "").lower(), passed.language)
+    asked = TAGS.get(request.args.get("lang", "").lower(), "")
+    g.language = asked or language_of(passed.passing, settings())
     page = render_template(
         "staff/passed.html",
         ref=Reference(passed.enquiry.ref).display(settings().enquiry.reference_prefix),
