@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, undefer
@@ -22,25 +23,41 @@ _DEFERRED = deliveries.c.state == DeliveryState.DEFERRED
 _SENDING = deliveries.c.state == DeliveryState.SENDING
 _due, _lease_until = deliveries.c.due_at, deliveries.c.lease_until
 
-# What may be claimed, in this order. Put together once, as all statements a worker repeats.
-_CLAIMABLE = tuple(
-    sa.select(deliveries.c.id)
-    .where(state, UNSETTLED, ready)
-    .order_by(_due)
-    .limit(sa.bindparam("room"))
-    # Another worker's claim in progress is passed by, not waited for. (SQLite, which has one
-    # writer at a time, knows no such clause and needs none.)
-    .with_for_update(skip_locked=True)
-    for state, ready in (
-        (_QUEUED, sa.true()),
-        (_DEFERRED, sa.or_(_due <= sa.bindparam("due_by"), _due > sa.bindparam("far"))),
-        (
-            _SENDING,
-            sa.or_(_lease_until <= sa.bindparam("now"), _lease_until > sa.bindparam("far_lease")),
-        ),
-    )
+# What may be claimed, in this order.
+_CLAIMABLE = (
+    (_QUEUED, sa.true()),
+    (_DEFERRED, sa.or_(_due <= sa.bindparam("due_by"), _due > sa.bindparam("far"))),
+    (
+        _SENDING,
+        sa.or_(_lease_until <= sa.bindparam("now"), _lease_until > sa.bindparam("far_lease")),
+    ),
 )
-_CLAIMABLE_PREPARED = tuple(map(Prepared, _CLAIMABLE))
+
+
+def _claimable(only: Sequence[int] | None = None) -> sa.Select[Any]:
+    """One question for all three, which looks no farther than there is room.
+
+    Each in a query of its own, for each is a range of the index, in the order of being due.
+    """
+    kinds = []
+    for rank, (state, ready) in enumerate(_CLAIMABLE):
+        kind = (
+            sa.select(deliveries.c.id, sa.literal(rank).label("rank"))
+            .where(state, UNSETTLED, ready)
+            .order_by(_due)
+            .limit(sa.bindparam("room"))
+            # Another worker's claim in progress is passed by, not waited for. (SQLite, which has
+            # one writer at a time, knows no such clause and needs none.)
+            .with_for_update(skip_locked=True)
+        )
+        if only is not None:
+            kind = kind.where(deliveries.c.id.in_(only))
+        kinds.append(sa.select(kind.subquery(f"kind_{rank}")))
+    found = sa.union_all(*kinds).subquery("found")
+    return sa.select(found.c.id, found.c.rank).limit(sa.bindparam("room"))
+
+
+_CLAIMABLE_NOW = Prepared(_claimable())
 _CLAIMED = (
     sa.select(Delivery)
     .where(deliveries.c.id.in_(sa.bindparam("ids", expanding=True)))
@@ -103,17 +120,13 @@ def claim_due(
         "far_lease": now + 2 * lease,
     }
     session.flush()
-    ids: list[int] = []
-    for claimable, prepared in zip(_CLAIMABLE, _CLAIMABLE_PREPARED, strict=True):
-        if len(ids) >= limit:
-            break
-        values = instants | {"room": limit - len(ids)}
-        if only is None:
-            found = prepared.all(session, values)
-        else:
-            wanted = claimable.where(deliveries.c.id.in_(only))
-            found = session.connection().execute(wanted, values).all()
-        ids.extend(row[0] for row in found)
+    values = instants | {"room": limit}
+    if only is None:
+        found = _CLAIMABLE_NOW.all(session, values)
+    else:
+        found = session.connection().execute(_claimable(only), values).all()
+    # In the order they came: a sort keeps that of what is equal.
+    ids = [row[0] for row in sorted(found, key=lambda row: row[1])]
     if not ids:
         return []
     claimed = sorted(session.scalars(_CLAIMED, {"ids": ids}), key=lambda it: ids.index(it.id or 0))

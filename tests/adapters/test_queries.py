@@ -191,10 +191,10 @@ def test_claiming_reads_only_what_is_still_to_be_sent(crowded):
         found = plans(crowded.db, session, look_at(session)["claim"])
         session.rollback()
 
-    selects = [plan for plan in found if "ix_delivery_state_due_at" in plan]
-    assert len(selects) == 3  # queued, deferred, sending
+    [claimable] = [plan for plan in found if "ix_delivery_state_due_at" in plan]
+    assert claimable.count("ix_delivery_state_due_at") == 3  # queued, deferred, sending
     if crowded.db.is_sqlite:
-        assert not any("TEMP B-TREE" in plan for plan in selects[:2])
+        assert claimable.count("TEMP B-TREE") <= 1  # leases stand in no order of their own
 
 
 # Departments
