@@ -141,7 +141,9 @@ class _Index:
             named = {by_code[code] for code in codes if code in by_code}
             # Words that lead away from the desk are about the topics they lead to.
             from_desk = {p for p in named if not any(p in others for others in answering.values())}
-            for place in (named - from_desk) | set(answering.get(rule.send_to, ())):
+            mailbox = published.routes.mailboxes.get(rule.send_to)
+            leads_to = answering.get(mailbox.department if mailbox else rule.send_to, ())
+            for place in (named - from_desk) | set(leads_to):
                 self._add(place, words, _RULE)
         self._slips: dict[str, list[str]] = {}
         for term in self._worth:

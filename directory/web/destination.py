@@ -117,10 +117,12 @@ def decided(
     decision = decide(facts, published.rules, routes)
     if session is not None:
         return routes, decision, published.department_of(session, decision)
-    desk = published.known(published.desk)
-    if desk is None:
+    # Memory knows every department that rules and topics name, and the desk for any other.
+    named = (it.slug for it in routes.targets.values() if it.id == decision.department_id)
+    department = published.known(next(named, "")) or published.known(published.desk)
+    if department is None:
         raise Unavailable("no desk")
-    return routes, decision, desk
+    return routes, decision, department
 
 
 # Notices

@@ -90,6 +90,7 @@ def test_the_words_of_a_rule_lead_to_the_topics_it_names_and_to_those_it_sends_t
         {"words": {"any": ["visa", "签证"]}},
         {"not": {"topic": ["permits"]}},
     )
+    van = {"words": {"any": ["minivan"]}}
     lorry = {"topic": ["not-sure"]}, {"words": {"any": ["lorry"]}}
     with office.db.writing() as session:
         publish_rules(
@@ -97,6 +98,7 @@ def test_the_words_of_a_rule_lead_to_the_topics_it_names_and_to_those_it_sends_t
             [
                 {"id": "visas", "when": {"all": list(visa)}, "send_to": "media"},
                 {"id": "lorries", "when": {"all": list(lorry)}, "send_to": "parking"},
+                {"id": "vans", "when": van, "send_to": "parking@institute.example"},
                 last,
             ],
             reason="test",
@@ -110,6 +112,7 @@ def test_the_words_of_a_rule_lead_to_the_topics_it_names_and_to_those_it_sends_t
     assert suggested(published, "签证过期了") == ["apply"]
     # Words that lead away from the desk are not about the desk.
     assert suggested(published, "where does a lorry stand") == ["permits"]
+    assert suggested(published, "we come in a minivan") == ["permits"]
 
 
 def test_what_was_learnt_of_one_edition_is_not_told_of_the_next(office):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,6 +310,19 @@ def test_the_form_says_what_may_still_change_it(client, office):
     page = Page(client.get("/en/enquiries/new?topic=apply"))
     assert shown(page) == ("admissions", True)
     assert "change this" not in words(page.one("#destination"))
+
+
+def test_while_the_database_is_away_the_form_still_says_where_it_goes(quick, quick_office):
+    fields = shown_form(quick, topic="apply") | TYPED | {"topic": "apply"}
+    quick_office.db.dispose()
+    path = str(quick_office.settings.database_url).removeprefix("sqlite:///")
+    Path(path).rename(f"{path}.away")
+    Path(path).mkdir()  # nothing that could be opened as a database
+
+    page = Page(quick.post("/en/enquiries", data=fields))
+
+    assert page.status == 503
+    assert shown(page) == ("admissions", True)
 
 
 def test_a_part_of_the_page_is_the_same_as_in_the_page(client):
