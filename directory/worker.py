@@ -155,7 +155,8 @@ class Worker:
         """What is now ours to send, its bytes kept; and why some of it has none."""
         now = self._parts.now()
         with self._parts.db.writing() as session:
-            if duties.is_on(session, duties.MAIL_PAUSED):
+            paused, directory = duties.before_a_claim(session)
+            if paused:
                 return [], {}
             batch: list[Delivery] = []
             while not batch:
@@ -172,7 +173,7 @@ class Worker:
                 )
                 if not claimed:
                     break
-                batch = self._where_it_goes_now(session, claimed, now)
+                batch = self._where_it_goes_now(session, claimed, directory, now)
             # Composed here, the bytes are kept by the claim's own commit. The price is that on
             # SQLite other writers wait for it, some milliseconds for ten mails; that of a commit
             # more was as long a wait.
@@ -182,11 +183,14 @@ class Worker:
         return batch, broken
 
     def _where_it_goes_now(
-        self, session: Session, claimed: list[Delivery], now: datetime
+        self, session: Session, claimed: list[Delivery], directory: int, now: datetime
     ) -> list[Delivery]:
-        """*claimed*, but for what a mailbox suspended or a department closed since would get."""
+        """*claimed*, but for what a mailbox suspended or a department closed since would get.
+
+        *directory* is its version: only where it changed is anything asked.
+        """
         parts = self._parts
-        self._unreachable = unreachable(session, self._unreachable)
+        self._unreachable = unreachable(session, directory, self._unreachable)
         return redirect_claimed(
             session,
             claimed,

@@ -10,12 +10,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from directory.adapters.db import duties, switches
+from directory.adapters.db import directory_version, duties, switches
 from directory.adapters.prepared import Prepared
 
 MAIL_PAUSED = "mail.paused"
 
 _IS_ON = Prepared(sa.select(switches.c.name).where(switches.c.name == sa.bindparam("name")))
+_BEFORE_A_CLAIM = Prepared(
+    sa.select(
+        sa.select(switches.c.name).where(switches.c.name == sa.bindparam("name")).scalar_subquery(),
+        sa.select(directory_version.c.version).scalar_subquery(),
+    )
+)
 
 
 # Duties
@@ -82,8 +88,14 @@ class Switched:
 
 
 def is_on(session: Session, name: str) -> bool:
-    """Whether switch *name* is set; cheap, for it is asked at every claim."""
+    """Whether switch *name* is set."""
     return _IS_ON.first(session, {"name": name}) is not None
+
+
+def before_a_claim(session: Session) -> tuple[bool, int]:
+    """Whether mail is paused, and the version of the directory, asked at once at every claim."""
+    paused, version = _BEFORE_A_CLAIM.first(session, {"name": MAIL_PAUSED})
+    return paused is not None, version or 0
 
 
 def switched(session: Session, name: str) -> Switched | None:

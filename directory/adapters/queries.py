@@ -124,9 +124,8 @@ class Unreachable:
         )
 
 
-def unreachable(session: Session, known: Unreachable | None) -> Unreachable:
-    """Who takes no mail now: what is *known*, where the directory is still the same."""
-    version = version_of_directory(session)
+def unreachable(session: Session, version: int, known: Unreachable | None) -> Unreachable:
+    """Who takes no mail in *version* of the directory, which is that of now, if not yet *known*."""
     if known is not None and known.version == version:
         return known
     mailboxes = sa.select(contact_points.c.id).where(
