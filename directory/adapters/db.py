@@ -794,6 +794,7 @@ def _forget_what_did_not_happen(session: Session, undone: orm.SessionTransaction
     # Undone to a savepoint: the version may have been raised since, and what is to be indexed
     # was noted before as well as since. Both are done once more rather than not at all.
     session.info.pop("directory_changed", None)
+    session.info.pop("locked", None)  # given back with the savepoint they were taken in
     if not undone.nested:
         for noted in ("to_index", "index_unknown", "to_account"):
             session.info.pop(noted, None)

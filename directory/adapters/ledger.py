@@ -97,9 +97,9 @@ def keep(session: Session, enquiry_ids: Iterable[int]) -> None:
     locks = session.connection().dialect.name == "postgresql"
     moved: list[tuple[str, str]] = []
     for id in sorted(enquiry_ids):
-        if locks:
+        if locks and id not in session.info.get("locked", ()):
             # Two transactions may have changed different mails of it: the second looks again
-            # once the first is done.
+            # once the first is done. (Who recorded a delivery's end has locked it already.)
             _LOCK.first(session, {"id": id})
         found = _LOOK.first(session, {"id": id})
         if found is None or found[0] == found[1]:

@@ -244,6 +244,7 @@ def _locked(session: Session, enquiry_id: int) -> Enquiry:
 
     Its two mails may have news at the same moment, and both write its state and its history.
     """
+    session.info.setdefault("locked", set()).add(enquiry_id)
     return session.scalars(_FOR_UPDATE, {"enquiry_id": enquiry_id}).one()
 
 
