@@ -523,8 +523,8 @@ def test_a_condition_of_an_installed_package_is_free_to_hold_or_not():
 
     twice = rules(a_rule("media", FullMoon()), a_rule("visits", FullMoon(), "media"))
     finding = the_one(examine(twice))
-    # Nobody here can bring about a full moon, so that no example shows it.
-    assert (finding.code, finding.severity) == ("rule.unreachable", "info")
+    # Certain, although nobody here can bring about a full moon, so that no example shows it.
+    assert (finding.code, finding.severity) == ("rule.unreachable", "error")
     assert (finding.covered_by, finding.example) == (("media",), {})
 
 
