@@ -241,7 +241,7 @@ def test_a_refusal_for_good_is_told_by_the_exit_code(run, ref):
     assert run("enquiry", "show", ref, "--json").json["attention"] == "refused"
 
 
-@pytest.mark.parametrize("kind", ["routed", "acknowledgement"])
+@pytest.mark.parametrize("kind", ["routed", "copy", "acknowledgement"])
 def test_a_message_can_be_looked_at_before_one_is_sent(run, ref, kind):
     made_up = run("mail", "preview", kind)
     real = run("mail", "preview", kind, "--ref", ref, "--json").json
@@ -249,7 +249,7 @@ def test_a_message_can_be_looked_at_before_one_is_sent(run, ref, kind):
     assert "Subject: " in made_up.out and "X-Enquiry-Kind: " + kind in made_up.out
     headers = dict(real["headers"])
     assert headers["X-Enquiry-Ref"] == ref
-    assert ("May I park at the gate?" in real["body"]) is (kind == "routed")
+    assert ("May I park at the gate?" in real["body"]) is (kind != "acknowledgement")
     assert "<html" in run("mail", "preview", kind, "--html").out
     assert run("mail", "queue", "--json").json["total"] == 2  # nothing was added or sent
 

@@ -52,6 +52,15 @@ def test_a_move_that_cannot_be_made_says_why_and_moves_nothing(run, ref, argumen
     assert run("enquiry", "show", ref, "--json").json["destination"]["department"] == "parking"
 
 
+def test_topics_are_listed_by_how_often_they_were_passed_on(run, ref):
+    assert run("enquiry", "misrouted").out == "  0%  0 of 1  permits\n"
+    run("enquiry", "reroute", ref, "media")
+
+    assert run("enquiry", "misrouted").out == "100%  1 of 1  permits\n"
+    told = run("enquiry", "misrouted", "--json").json
+    assert told == {"topics": [{"topic": "permits", "received": 1, "moved": 1, "share": 1.0}]}
+
+
 def test_a_dry_run_of_a_move_tells_where_it_would_go(run, ref):
     tried = run("enquiry", "reroute", ref, "media", "--dry-run")
 

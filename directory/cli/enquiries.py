@@ -97,6 +97,30 @@ def enquiry_show(talk: Talk, ref: str, whole: bool) -> None:
         )
 
 
+@enquiry.command("misrouted")
+@common
+def enquiry_misrouted(talk: Talk) -> None:
+    """How many enquiries of each topic were passed on in the last ninety days."""
+    from directory.services.moves import misrouted_topics
+
+    with talk.parts.db.reading() as session:
+        counts = misrouted_topics(session, talk.parts.now())
+    talk.data(
+        {
+            "topics": [
+                {
+                    "topic": it.key or None,
+                    "received": it.decided,
+                    "moved": it.moved,
+                    "share": round(it.share, 3),
+                }
+                for it in counts
+            ]
+        },
+        [f"{it.share:>4.0%}  {it.moved} of {it.decided}  {it.key or '-'}" for it in counts],
+    )
+
+
 @enquiry.command("release")
 @click.argument("ref")
 @writes

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from directory.adapters.queries import (
     Published,
     decisions_of,
     deliveries_of,
+    department_ever_called,
     enquiry_by_ref,
     enquiry_by_token,
     is_mailbox_of_ours,
@@ -28,7 +29,7 @@ from directory.domain.conditions import Why
 from directory.domain.contacts import ContactPoint, Department, DepartmentStatus, Topic
 from directory.domain.delivery import Delivery
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Submission, action_version
-from directory.domain.errors import Conflict, RateLimited, Unavailable
+from directory.domain.errors import Conflict, NotFound, RateLimited, Unavailable
 from directory.domain.ids import new_id
 from directory.domain.ledger import Account
 from directory.domain.routing import Facts, Outcome, decide
@@ -344,12 +345,27 @@ def decide_again(
     """What the rules of now make of *enquiry*; a decision of its own, not stored yet."""
     email = EmailAddress(enquiry.email) if enquiry.email else None
     returning = _returning(session, published, email, but=enquiry.id)
-    facts = facts_kept(enquiry, at=now, returning=returning)
-    routes = published.routes_with(session, enquiry.chosen_department)
-    decision = decide(facts, published.rules, routes)
+    chosen = _called_now(session, enquiry.chosen_department)
+    facts = replace(facts_kept(enquiry, at=now, returning=returning), department=chosen)
+    decision = decide(facts, published.rules, published.routes_with(session, chosen))
     decision.id = id_after(decisions_of(session, enquiry), now)
     decision.enquiry_id, decision.at, decision.by = enquiry.id, now, by
     return decision
+
+
+def _called_now(session: Session, slug: str) -> str:
+    """The slug of the department a visitor chose as *slug* once, or of who took over from it."""
+    if not slug:
+        return slug
+    try:
+        found = department_ever_called(session, slug)
+    except NotFound:
+        return slug  # decided as if none were chosen
+    seen: set[Any] = set()
+    while found.status is DepartmentStatus.CLOSED and found.successor_id and found.id not in seen:
+        seen.add(found.id)
+        found = session.get_one(Department, found.successor_id)
+    return found.slug
 
 
 def id_after(known: Sequence[Decision], now: datetime) -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from directory.adapters import ledger
+from directory.adapters.db import slug_history
 from directory.adapters.queries import (
     deliveries_of,
     department_by_slug,
@@ -17,6 +20,7 @@ from directory.domain.contacts import DepartmentStatus, PointKind, PointState
 from directory.domain.delivery import DeliveryState
 from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy
 from directory.domain.errors import PermanentFailure, TemporaryFailure
+from directory.domain.ledger import Account
 from directory.parts import Parts
 from directory.services import redirects
 from directory.services.history import about
@@ -27,7 +31,7 @@ from tests.adapters.test_queries import statements
 from tests.builders import OFFICE_RULES, a_submission, submit
 from tests.faults.test_worker import Played
 from tests.services.test_moves import decided, move, routed, suspend
-from tests.services.test_outcomes import rule
+from tests.services.test_outcomes import release, rule
 
 
 def ask(parts: Parts, topic: str = "permits", **changes: Any) -> Enquiry:
@@ -86,6 +90,26 @@ def test_a_department_closed_meanwhile_hands_on_to_its_successor(office):
     assert decided(office, enquiry)[-1].passed_over == ["parking"]
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_department_the_visitor_chose_is_known_by_its_new_name_and_by_its_heir(office, renamed):
+    enquiry = ask(office, "", department="media")
+    with office.db.writing() as session:
+        media = department_by_slug(session, "media")
+        media.status = DepartmentStatus.CLOSED
+        media.successor_id = department_by_slug(session, "admissions").id
+        if renamed:
+            session.add(media)
+            media.slug = "press"
+            session.execute(
+                sa.insert(slug_history).values(
+                    slug="media", department_id=media.id, until=office.now()
+                )
+            )
+
+    assert work(office) == ["admissions"]
+    assert decided(office, enquiry)[-1].reason == "department"
+
+
 def test_it_is_decided_by_the_rules_of_now(office):
     enquiry = ask(office)
     suspend(office, "parking")
@@ -98,6 +122,21 @@ def test_it_is_decided_by_the_rules_of_now(office):
     last = decided(office, enquiry)[-1]
     assert (last.reason, last.rule_id, last.rule_set) == ("rule", "newspapers", 2)
     assert last.outcome == {}  # a copy would be sent twice, by two decisions
+
+
+def test_the_books_follow_a_move_a_redirect_and_a_release(office):
+    rule(office, when={"topic": ["apply"]}, hold=True)
+    held = ask(office, "apply", form_token="held")
+    moved, waiting = ask(office, form_token="moved"), ask(office, form_token="waiting")
+    move(office, moved, "media")
+    release(office, held)
+    suspend(office, "parking")
+    assert waiting.ref and len(work(office)) == 3
+
+    with office.db.reading() as session:
+        kept, anew = ledger.read(session), ledger.count_anew(session)
+    assert kept == anew and kept.balances
+    assert kept[Account.WAITING] == 3
 
 
 def test_rules_that_changed_alone_do_not_move_what_waits(office):
