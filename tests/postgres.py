@@ -69,6 +69,11 @@ class PostgresServer:
             f"--pgdata={data}",
         )
 
+    @property
+    def programs(self) -> Path:
+        """The folder of psql, pg_dump and the rest, of the server's own release."""
+        return self._programs
+
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
