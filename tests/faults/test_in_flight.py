@@ -10,8 +10,7 @@ import itertools
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -23,38 +22,13 @@ from directory.domain.delivery import Delivery, DeliveryKind, DeliveryState
 from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy
 from directory.parts import Parts
 from directory.services.rules import publish_rules
-from tests.builders import OFFICE_RULES, a_submission, parts_for, plant_office, submit
-from tests.faults.processes import QUICK, StartWorker, starting_workers
+from tests.builders import OFFICE_RULES, a_submission, submit
+from tests.faults.processes import StartWorker
 from tests.faults.smtp_server import Say, SmtpServer
 from tests.faults.test_worker import message_ids, tries
 from tests.support import eventually
 
 TOPICS = ("permits", "apply", "not-sure")
-
-
-@pytest.fixture
-def running(database_url: str, tmp_path: Path) -> Iterator[Parts]:
-    """An installation by the machine's clock."""
-    parts = parts_for(tmp_path, database_url, None, delivery=QUICK)
-    with parts.db.writing() as session:
-        plant_office(session)
-    yield parts
-    parts.let_go()
-
-
-@pytest.fixture
-def mail() -> Iterator[SmtpServer]:
-    with SmtpServer() as server:
-        yield server
-
-
-@pytest.fixture
-def start(
-    running: Parts, mail: SmtpServer, database_url: str, tmp_path: Path
-) -> Iterator[StartWorker]:
-    """Starts worker processes."""
-    with starting_workers(tmp_path, database_url, mail.url) as starter:
-        yield starter
 
 
 def ask(parts: Parts, number: int) -> Enquiry:

@@ -27,37 +27,10 @@ from directory.domain.errors import PermanentFailure, TemporaryFailure
 from directory.parts import Parts
 from directory.services.history import about
 from directory.worker import Worker
-from tests.builders import a_submission, parts_for, plant_office, submit
-from tests.faults.processes import QUICK, StartWorker, starting_workers
+from tests.builders import a_submission, parts_for, submit
+from tests.faults.processes import StartWorker
 from tests.faults.smtp_server import Act, Drop, Hang, Keep, Say, SmtpServer
 from tests.support import eventually
-
-# Fixtures
-
-
-@pytest.fixture
-def running(database_url: str, tmp_path: Path) -> Iterator[Parts]:
-    """An installation by the machine's clock."""
-    parts = parts_for(tmp_path, database_url, None, delivery=QUICK)
-    with parts.db.writing() as session:
-        plant_office(session)
-    yield parts
-    parts.let_go()
-
-
-@pytest.fixture
-def mail() -> Iterator[SmtpServer]:
-    with SmtpServer() as server:
-        yield server
-
-
-@pytest.fixture
-def start(
-    running: Parts, mail: SmtpServer, database_url: str, tmp_path: Path
-) -> Iterator[StartWorker]:
-    """Starts worker processes."""
-    with starting_workers(tmp_path, database_url, mail.url) as starter:
-        yield starter
 
 
 def ask(parts: Parts, number: int = 0) -> Enquiry:
