@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from directory.adapters import names
+from directory.adapters import migrations, names
 from directory.adapters.db import events
 from directory.adapters.mail import NullTransport
 from directory.cli import cli
@@ -329,3 +329,16 @@ def test_f24_serve_refuses_a_postgresql_that_does_not_synchronise(
     with pytest.raises(SettingsInvalid, match="fsync=off"):
         _require_database(talk)
     talk.parts.let_go()
+
+
+def test_f32_the_release_before_starts_on_a_database_that_is_ahead(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = Talk()
+    talk.parts = parts
+    monkeypatch.setattr(migrations, "newest", lambda: "0001")
+    _require_database(talk)
+
+    monkeypatch.setattr(migrations, "newest", lambda: "9999")
+    with pytest.raises(SettingsInvalid, match="db upgrade"):
+        _require_database(talk)

@@ -254,7 +254,8 @@ def _require_database(talk: Talk) -> None:
             f"the database runs with {wrong[0]}: enquiries that were acknowledged would be lost "
             "when power fails. Set it to on"
         )
-    if at != migrations.newest():
+    # One that is ahead suits this release too: that is how one goes back.
+    if at is None or at < (migrations.newest() or ""):
         raise SettingsInvalid(
             f"the database is at {at or 'no'} revision, this release needs "
             f"{migrations.newest()}: run `directory db upgrade`"
