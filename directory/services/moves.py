@@ -33,6 +33,7 @@ from directory.domain.delivery import WAITING, Delivery, DeliveryKind, DeliveryS
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, action_version
 from directory.domain.errors import Conflict
 from directory.domain.routing import RuleSet, arrive
+from directory.domain.text import is_blank, message_text
 from directory.services.contacts import language_of
 from directory.services.enquiries import id_after, next_position
 from directory.services.history import about, record
@@ -42,6 +43,7 @@ from directory.settings import Settings
 # So often departments pass an enquiry on among themselves; whoever has it then does not know who
 # answers either, and the desk is there to find out.
 MOVES_BEFORE_DESK = 2
+NOTE_MAX = 2_000
 # What moves tell of rules and topics is counted over as many days as an unused rule is known by.
 COUNTED = timedelta(days=UNUSED_DAYS)
 
@@ -90,10 +92,12 @@ def reroute_enquiry(
     is cancelled, and the links in what was sent are spent. When the visitor was told to expect an
     answer stands. After two moves it goes to the desk, whatever is asked, unless it is there.
 
-    The same move again is the one that was made. Raises NotFound for an unknown enquiry or
-    department, and Conflict when the enquiry was changed since, is held, closed or withdrawn, or
-    is there already, or when the department is closed.
+    The same move again is the one that was made. Raises InvalidValue for a note that is too long
+    or no text, NotFound for an unknown enquiry or department, and Conflict when the enquiry was
+    changed since, is held, closed or withdrawn, or is there already, or when the department is
+    closed.
     """
+    note = "" if is_blank(note) else message_text(note, limit=NOTE_MAX)
     enquiry = enquiry_by_ref(session, ref)
     waiting = _locked_with_its_mail(session, enquiry)
     decided = decisions_of(session, enquiry)

@@ -14,7 +14,13 @@ from directory.domain.analysis import Usage
 from directory.domain.contacts import DepartmentStatus, PointKind, PointState
 from directory.domain.delivery import Delivery, DeliveryKind, DeliveryState
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus
-from directory.domain.errors import Conflict, LinkRefused, NotFound, TemporaryFailure
+from directory.domain.errors import (
+    Conflict,
+    InvalidValue,
+    LinkRefused,
+    NotFound,
+    TemporaryFailure,
+)
 from directory.domain.ids import new_id
 from directory.domain.routing import RuleSet
 from directory.parts import Parts
@@ -188,6 +194,16 @@ def test_an_answer_that_was_promised_stays_promised(office):
     move(office, enquiry, "media")
 
     assert look(office.db, enquiry)[0].answer_by == enquiry.answer_by
+
+
+@pytest.mark.parametrize("note", ["x" * 2_001, "bell \x07", "half \ud800"])
+def test_a_note_that_no_mail_can_carry_is_refused_and_nothing_moved(office, note):
+    enquiry = submit(office)
+
+    with pytest.raises(InvalidValue):
+        move(office, enquiry, "media", note=note)
+
+    assert len(routed(office, enquiry)) == 1
 
 
 def test_a_department_without_a_live_mailbox_is_passed_over_and_named(office):
