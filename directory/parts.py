@@ -15,6 +15,7 @@ from directory.adapters.db import Database
 from directory.adapters.jobs import Doorbell
 from directory.adapters.links import Signer
 from directory.adapters.metrics import Metrics
+from directory.adapters.plugins import load_plugins
 from directory.adapters.queries import Published, load_published, published_key
 from directory.clock import Clock, clock_of
 from directory.domain.contacts import Department, Localised
@@ -108,8 +109,10 @@ class Parts:
 def assemble(settings: Settings, *, mailbox: Path | None = None) -> Parts:
     """The parts for *settings*; opens no connection yet.
 
-    *mailbox* is where a demo's own mail server keeps what it takes, if there is one.
+    *mailbox* is where a demo's own mail server keeps what it takes, if there is one. Raises
+    SettingsInvalid where an installed package brings a condition or an action that is none.
     """
+    load_plugins()
     return Parts(
         settings=settings,
         db=Database(settings.database_url),

@@ -259,9 +259,9 @@ def rules_import(talk: Talk, file: Any, name: str, reason: str, as_email: str | 
     from directory.domain.rule_edits import replace_all
     from directory.services.rule_drafts import change_draft, discard_draft, drafts, open_draft
 
+    now, by = talk.parts.now(), who(as_email)
     stated = read_rules(file)
     stated.read()
-    now, by = talk.parts.now(), who(as_email)
 
     def act(session: Any) -> Any:
         if any(draft.name == name for draft in drafts(session)):
