@@ -296,7 +296,7 @@ def _page(
         message=enquiry.message,
         message_lang=enquiry.language,
         reply_to=enquiry.email if enquiry.reply_by is ReplyBy.EMAIL else "",
-        doings=_offered(enquiry, first if first in _DOINGS else "take"),
+        doings=_offered(enquiry, first),
         taken=_taken(enquiry, holder.address),
         suggested=_suggested(session, published, enquiry),
         departments=[
@@ -319,7 +319,9 @@ def _name(department: Department | None) -> str:
 
 
 def _offered(enquiry: Enquiry, first: str) -> list[str]:
-    """The forms that make sense now, the one that was asked for first."""
+    """The forms that make sense now, the one that was asked for first, else what comes next."""
+    if first not in _DOINGS:
+        first = "done" if enquiry.status is EnquiryStatus.TAKEN else "take"
     if is_over(enquiry) or enquiry.status is EnquiryStatus.HELD:
         return []
     order = [first, *(doing for doing in _DOINGS if doing != first)]
