@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from directory.adapters import limits, outbox
+from directory.adapters import duties, limits, outbox
 from directory.adapters.db import (
     Database,
     allowances,
@@ -40,10 +40,12 @@ from directory.adapters.queries import (
     published_key,
     queue,
     topic_by_code,
+    wrote_before,
 )
 from directory.domain.contacts import DepartmentStatus
 from directory.domain.enquiry import Enquiry, EnquiryStatus
 from directory.domain.errors import NotFound
+from directory.domain.values import EmailAddress
 from directory.parts import Parts
 from directory.services.history import record
 from tests.builders import MONDAY_NOON, a_department, a_submission, submit
@@ -108,6 +110,8 @@ def look_at(session: Session) -> dict[str, Callable[[], Any]]:
         "first allowance": lambda: limits.first_use(session, "a", since=hour),
         "allowances forgotten": lambda: limits.forget(session, now=MONDAY_NOON),
         "own mailbox": lambda: is_mailbox_of_ours(session, "x@x.example"),
+        "wrote before": lambda: wrote_before(session, EmailAddress("X@x.example"), but=1),
+        "before a claim": lambda: duties.before_a_claim(session),
         "department": lambda: department_by_slug(session, "parking"),
         "what decides": lambda: published_key(session, MONDAY_NOON),
         "last event": lambda: record(session, "enquiry:X", "told", now=MONDAY_NOON),
@@ -118,8 +122,8 @@ def look_at(session: Session) -> dict[str, Callable[[], Any]]:
 
 # Of one row, or as many as there are versions of the rules: nothing to look up.
 SMALL = ("directory_version", "rule_set")
-# Put together by the statement itself, and no table.
-MADE = ("SCAN each_enquiry",)
+# Put together by the statement itself, and no tables.
+MADE = ("SCAN each_enquiry", "SCAN kind_0", "SCAN kind_1", "SCAN kind_2")
 
 
 @pytest.fixture
@@ -135,7 +139,11 @@ def crowded(office: Parts) -> Parts:
         )
         session.execute(
             sa.insert(enquiries),
-            [base | {"id": n, "ref": f"R{n:07}", "form_token": f"t{n}"} for n in ids],
+            [
+                base
+                | {"id": n, "ref": f"R{n:07}", "form_token": f"t{n}", "email": f"v{n}@x.example"}
+                for n in ids
+            ],
         )
         decision = dict(session.execute(sa.select(decisions)).one()._mapping)
         session.execute(
