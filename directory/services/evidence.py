@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from directory.adapters.db import bounced_addresses, contact_points
 from directory.adapters.links import Signer
+from directory.adapters.prepared import Prepared
 from directory.adapters.queries import events_of
 from directory.domain.contacts import LIVE_STATES, ContactPoint, Department, PointKind, PointState
 from directory.domain.delivery import Delivery
@@ -127,6 +128,12 @@ def _is_last_of_the_desk(department: Department, point: ContactPoint, settings: 
 # Visitors
 
 
+# Asked for every enquiry.
+_BOUNCED = Prepared(
+    sa.select(bounced_addresses.c.at).where(bounced_addresses.c.key == sa.bindparam("key"))
+)
+
+
 def visitor_refused(session: Session, address: str, *, signer: Signer, now: datetime) -> None:
     """Mail to a visitor's *address* came back: nothing more is sent there unasked (P12)."""
     of_dialect: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -140,10 +147,7 @@ def visitor_refused(session: Session, address: str, *, signer: Signer, now: date
 
 def visitor_refuses(session: Session, address: str, *, signer: Signer) -> bool:
     """Whether mail to *address* came back before."""
-    wanted = sa.select(bounced_addresses.c.at).where(
-        bounced_addresses.c.key == _key(signer, address)
-    )
-    return session.scalar(wanted) is not None
+    return _BOUNCED.first(session, {"key": _key(signer, address)}) is not None
 
 
 def forget_visitors(session: Session, *, settings: Settings, now: datetime) -> None:
