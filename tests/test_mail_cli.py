@@ -187,6 +187,21 @@ def test_what_fits_nothing_is_listed_without_its_words(run, ref):
     assert "nothing" not in listed.out
 
 
+def test_what_is_held_can_be_looked_at_and_seen_to(run, office):
+    letter = a_letter("x", text="hello there")
+    run("mail", "receive", "--sender", "a@b.example", stdin=letter)
+    [item] = run("mail", "queue", "--holding", "--json").json["items"]
+
+    assert run("mail", "queue", "--show", item["id"]).out == letter.decode().replace("\r", "")
+    done = run("mail", "queue", "--discard", item["id"], "--as", "li@x.example")
+
+    assert (done.code, done.out) == (0, f"discarded {item['id']}\n")
+    [row] = rows(office.db)
+    assert (row.state, row.reason, row.content) == ("done", "discarded by li@x.example", None)
+    for option in ("--show", "--discard"):
+        assert run("mail", "queue", option, item["id"]).code == 4
+
+
 def test_an_empty_list_says_so(run):
     assert run("mail", "queue", "--holding").out == "nothing is held\n"
 

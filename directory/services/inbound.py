@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ from directory.adapters.prepared import Prepared
 from directory.adapters.queries import Published, deliveries_of, is_mailbox_of_ours
 from directory.domain.delivery import SETTLED, Delivery, DeliveryKind, DeliveryState
 from directory.domain.enquiry import Enquiry
-from directory.domain.errors import InvalidValue, LinkRefused
+from directory.domain.errors import InvalidValue, LinkRefused, NotFound
 from directory.domain.ids import new_id
 from directory.domain.incoming import (
     EVIDENCE_COUNTS_DAYS,
@@ -65,6 +65,8 @@ _FARTHEST = timedelta(hours=1)
 _OUR_ID = re.compile(r"<([0-9A-HJKMNP-TV-Z]{8})\.\d{1,6}@([^>]{1,250})>\Z")
 _TAG = re.compile(r"\[[A-Z]{0,8}-?([0-9A-Z]{4}-[0-9A-Z]{4})\b")
 _TEXT_OF_A_BOUNCE = 6_000
+# Mail with the address that copies of answers go to.
+_TO_STAFF = frozenset({DeliveryKind.ROUTED, DeliveryKind.COPY})
 
 _ADD = {
     "sqlite": Prepared(sqlite.insert(incoming).on_conflict_do_nothing()),
@@ -418,7 +420,7 @@ def _replied(session: Session, found: Incoming, letter: Letter, desk: Desk, symb
     if not author:
         found.held("no one author", now)
     elif author == visitor:
-        _visitor_wrote(session, found, enquiry, desk)
+        _visitor_wrote(session, found, letter, enquiry, desk)
     elif not _is_of_staff(session, enquiry, letter, author):
         found.held("unknown author", now)
     elif visitor not in map(_key, letter.addresses("to", "cc")):
@@ -444,20 +446,44 @@ def _answered(session: Session, found: Incoming, enquiry: Enquiry, desk: Desk) -
     found.done(IncomingKind.ANSWER, desk.now)
 
 
-def _visitor_wrote(session: Session, found: Incoming, enquiry: Enquiry, desk: Desk) -> None:
-    """The visitor wrote to the address that stood in the answer: shown to people, mailed to none.
+def _visitor_wrote(
+    session: Session, found: Incoming, letter: Letter, enquiry: Enquiry, desk: Desk
+) -> None:
+    """The visitor wrote to the address that stood in the answer.
 
-    Whoever answered had it from the visitor, or can be told by whoever looks at the list.
+    Mostly to whoever answered as well. Where not, nobody else has it: it is held, and the enquiry
+    needs attention. It is mailed to nobody (P11): what a visitor writes there is unchecked, and
+    may name whom it likes.
     """
+    hosts = _hosts(deliveries_of(session, enquiry))
+    staff_has_it = any(
+        is_mailbox_of_ours(session, address) or address.rpartition("@")[2] in hosts
+        for address in map(_key, letter.addresses("to", "cc"))
+        if address and not _is_the_services(address, desk.settings)
+    )
     record(
         session,
         about(enquiry),
         "visitor_wrote",
         now=desk.now,
         by="visitor",
-        after={"incoming": str(found.id)},
+        after={"incoming": str(found.id), "to_staff": staff_has_it},
     )
+    if staff_has_it:
+        found.done(IncomingKind.ADDITION, desk.now, "staff has it")
+        return
+    enquiry.needs_attention("visitor_wrote")
     found.held("from the visitor", desk.now, IncomingKind.ADDITION)
+
+
+def _is_the_services(address: str, settings: Settings) -> bool:
+    """Whether *address* is one that no person reads: From, or one that comes back to us."""
+    return address == settings.mail.from_.casefold() or _looks_signed(address, settings)
+
+
+def _hosts(sent: Iterable[Delivery]) -> set[str]:
+    """The hosts of the mailboxes an enquiry went to."""
+    return {d.recipient.rpartition("@")[2].lower() for d in sent if d.kind in _TO_STAFF}
 
 
 def _is_of_staff(session: Session, enquiry: Enquiry, letter: Letter, author: str) -> bool:
@@ -466,10 +492,8 @@ def _is_of_staff(session: Session, enquiry: Enquiry, letter: Letter, author: str
     A mailbox of the directory, somebody at the host of one that the enquiry went to, or whoever
     replies to the very mail that went there.
     """
-    sent = [d for d in deliveries_of(session, enquiry) if d.kind is DeliveryKind.ROUTED]
-    if is_mailbox_of_ours(session, author):
-        return True
-    if author.rpartition("@")[2] in {d.recipient.rpartition("@")[2].lower() for d in sent}:
+    sent = [d for d in deliveries_of(session, enquiry) if d.kind in _TO_STAFF]
+    if is_mailbox_of_ours(session, author) or author.rpartition("@")[2] in _hosts(sent):
         return True
     return bool({d.message_id for d in sent}.intersection(letter.ids("in-reply-to")))
 
@@ -565,6 +589,21 @@ def holding(session: Session, *, limit: int = 200) -> list[HeldRow]:
         .limit(limit)
     )
     return [HeldRow(*row) for row in rows]
+
+
+def held_message(session: Session, incoming_id: int, *, lock: bool = False) -> Incoming:
+    """One that is held, bytes and all; with *lock*, to be changed. Raises NotFound."""
+    found = session.get(Incoming, incoming_id, with_for_update=lock)
+    if found is None or found.state is not IncomingState.HELD:
+        raise NotFound(f"No message {incoming_id} is held")
+    return found
+
+
+def discard(session: Session, incoming_id: int, *, now: datetime, by: str) -> None:
+    """Somebody looked at one that is held, and nothing follows from it. Raises NotFound."""
+    found = held_message(session, incoming_id, lock=True)
+    found.done(IncomingKind(found.kind), now, f"discarded by {by}"[:200])
+    found.content = None
 
 
 def forget(session: Session, *, settings: Settings, now: datetime) -> int:

@@ -27,9 +27,18 @@ from directory.domain.incoming import Incoming, IncomingState
 from directory.parts import Parts
 from directory.services import inbound, inbox
 from directory.services.contacts import about_department, amend_department
+from directory.services.rules import publish_rules
 from directory.services.trust import ask_department, challenge_of, confirm
 from directory.worker import Worker
-from tests.builders import MONDAY_NOON, SetClock, a_submission, parts_for, plant_office, submit
+from tests.builders import (
+    MONDAY_NOON,
+    OFFICE_RULES,
+    SetClock,
+    a_submission,
+    parts_for,
+    plant_office,
+    submit,
+)
 from tests.returned import AUTOMATIC, DAEMON, a_letter, come_back, dsn
 from tests.services.test_deliveries import accept, fail, look, the
 
@@ -572,7 +581,6 @@ def test_what_is_no_answer_to_the_visitor_does_not_count_as_one(place):
         ("", {"sender": "stranger@x.example"}, ("held", "unknown", "unknown author")),
         ("", {"sender": two}, ("held", "unknown", "no one author")),
         ("colleague@institute.example", {}, ("done", "report", "not to the visitor")),
-        ("", {"sender": "Li Wei <LiWei@example.com>"}, ("held", "addition", "from the visitor")),
     ):
         to = to or "liwei@example.com"
         come_back(place, a_letter(f"{to}, {log}", **changes), log, sender="x@y.example")
@@ -580,6 +588,63 @@ def test_what_is_no_answer_to_the_visitor_does_not_count_as_one(place):
         now, all_mail, _ = look(place.db, enquiry)
         assert (now.status, len(all_mail)) == (EnquiryStatus.ROUTED, 2)
         assert verdict(place) == reason
+
+
+def test_p11_what_the_visitor_writes_to_us_is_held_and_mailed_to_nobody(place):
+    """Where staff have it too nobody needs to look; where nobody has it somebody must."""
+    for number, (to, held) in enumerate(
+        (
+            ("parking@institute.example", False),
+            ("chenhui@institute.example", False),
+            ("contact@institute.example", True),
+            ("friend@example.org", True),
+        )
+    ):
+        enquiry = sent(place, form_token=f"form {number}")
+        log = log_address(place, enquiry)
+        before = mails(place)
+        letter = a_letter(f"{to}, {log}", sender="Li Wei <LiWei@example.com>", text=to)
+
+        come_back(place, letter, log, sender="liwei@example.com")
+
+        now, _, told = look(place.db, enquiry)
+        assert (mails(place), told[-1]) == (before, "visitor_wrote")
+        assert now.attention == ("visitor_wrote" if held else "")
+        assert verdict(place) == (
+            ("held", "addition", "from the visitor")
+            if held
+            else ("done", "addition", "staff has it")
+        )
+
+
+def test_who_only_got_a_copy_may_answer_as_well(place):
+    with place.db.writing() as session:
+        rules = [{**OFFICE_RULES[0], "copy": ["parking"]}, OFFICE_RULES[1]]
+        publish_rules(session, rules, reason="x", by="x", now=place.now())
+    enquiry = sent(place, topic="not-sure", message="For a newspaper")
+    copy = the(place, enquiry, DeliveryKind.COPY)
+    log = log_address(place, enquiry)
+    letter = a_letter(
+        "liwei@example.com", sender="a@b.example", Cc=log, In_Reply_To=copy.message_id
+    )
+
+    come_back(place, letter, log, sender="a@b.example")
+
+    assert look(place.db, enquiry)[0].status is EnquiryStatus.ANSWERED
+
+
+def test_a_copy_that_bounces_moves_nothing_and_makes_its_mailbox_suspect(place):
+    with place.db.writing() as session:
+        rules = [{**OFFICE_RULES[0], "copy": ["parking"]}, OFFICE_RULES[1]]
+        publish_rules(session, rules, reason="x", by="x", now=place.now())
+    enquiry = sent(place, topic="not-sure", message="For a newspaper")
+    sender = the(place, enquiry, DeliveryKind.COPY).envelope_sender
+
+    come_back(place, dsn(sender), sender)
+
+    now, _, told = look(place.db, enquiry)
+    assert (now.status, now.attention, told[-1]) == (EnquiryStatus.ROUTED, "", "copy_bounced")
+    assert mailbox_state(place) is PointState.SUSPECT
 
 
 def test_an_answer_seen_later_reopens_nothing(place):
