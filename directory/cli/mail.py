@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -20,12 +21,35 @@ def mail() -> None:
 @mail.command("queue")
 @click.option("--limit", default=200, type=click.IntRange(1, 10_000))
 @click.option("--holding", is_flag=True, help="Instead: what came in and fits nothing.")
+@click.option("--show", type=int, metavar="ID", help="One of those, as it came.")
+@click.option("--discard", type=int, metavar="ID", help="Have one of those seen to.")
+@click.option("--as", "as_email", metavar="EMAIL", help="Who acts.")
 @common
-def mail_queue(talk: Talk, limit: int, holding: bool) -> None:
+def mail_queue(
+    talk: Talk,
+    limit: int,
+    holding: bool,
+    show: int | None,
+    discard: int | None,
+    as_email: str | None,
+) -> None:
     """What is not accepted yet, and what failed."""
     from directory.adapters.formats import delivery_row_json, listing
     from directory.adapters.queries import queue
 
+    if show is not None:
+        from directory.services.inbound import held_message
+
+        with talk.parts.db.reading() as session:
+            sys.stdout.buffer.write(held_message(session, show).content or b"")
+        return
+    if discard is not None:
+        from directory.services import inbound
+
+        now, by = talk.parts.now(), who(as_email)
+        in_transaction(talk, lambda session: inbound.discard(session, discard, now=now, by=by))
+        talk.data({"discarded": str(discard)}, [f"discarded {discard}"])
+        return
     if holding:
         _show_held(talk, limit)
         return
