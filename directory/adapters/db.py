@@ -44,7 +44,7 @@ from directory.domain.delivery import (
     DeliveryState,
     Outcome,
 )
-from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event, ReplyBy
+from directory.domain.enquiry import Addition, Decision, Enquiry, EnquiryStatus, Event, ReplyBy
 from directory.domain.errors import Conflict, Unavailable
 from directory.domain.incoming import Incoming, IncomingState
 from directory.domain.trust import Challenge, Proposal, ProposalSource, ProposalStatus
@@ -285,6 +285,9 @@ enquiries = sa.Table(
     sa.Column("remind_at", Utc),
     sa.Column("reminders", sa.Integer, nullable=False, server_default="0"),
     sa.Column("answer_days", sa.Float),
+    # When what is personal in it was deleted, and why: "asked" or "retention".
+    sa.Column("erased_at", Utc),
+    sa.Column("erased_why", sa.String(16), nullable=False, server_default=""),
     sa.Index("ix_enquiry_unplanned", "id", sqlite_where=UNPLANNED, postgresql_where=UNPLANNED),
     sa.Index("ix_enquiry_remind_at", "remind_at", sqlite_where=PLANNED, postgresql_where=PLANNED),
     sa.Index("ix_enquiry_unmeasured", "id", sqlite_where=UNMEASURED, postgresql_where=UNMEASURED),
@@ -295,6 +298,27 @@ enquiries = sa.Table(
     sa.Index("ix_enquiry_status_received_at", "status", "received_at"),
     # Who wrote before.
     sa.Index("ix_enquiry_email", "email"),
+)
+
+# What a visitor wrote after the enquiry was sent.
+additions = sa.Table(
+    "addition",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("enquiry_id", Id, sa.ForeignKey("enquiry.id"), nullable=False, index=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+)
+
+# Who asked for a lost link, until it is looked whether the two belong together: whoever asks
+# learns nothing from how long the answer takes.
+link_requests = sa.Table(
+    "link_request",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("ref", sa.String(40), nullable=False),
+    sa.Column("email", sa.String(254), nullable=False),
 )
 
 decisions = sa.Table(
@@ -616,6 +640,7 @@ def _map() -> None:
     registry.map_imperatively(Proposal, proposals)
     registry.map_imperatively(Challenge, challenges)
     registry.map_imperatively(Incoming, incoming)
+    registry.map_imperatively(Addition, additions)
 
 
 _map()
@@ -988,6 +1013,20 @@ class Database:
         except (sqlite3.Error, sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             raise Unavailable(type(error).__name__) from error
 
+    def forget_log(self) -> None:
+        """Empty SQLite's log, in which what was deleted stands until it is written over.
+
+        Waits its turn for readers and writers no longer than a writer does; as long as somebody
+        reads what the log alone holds, it stays. Raises Unavailable.
+        """
+        if not self.is_sqlite:
+            return
+        try:
+            with closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise Unavailable(type(error).__name__) from error
+
     def dispose(self) -> None:
         """Close every connection; the next use opens new ones. Needed before a fork."""
         self.engine.dispose()
@@ -1032,6 +1071,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> No
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What is deleted or written over is gone from the file, too, and not only out of use.
+    cursor.execute("PRAGMA secure_delete = ON")
     # Workers see to the log (see checkpoint); a commit does only where there are none.
     cursor.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG_PAGES}")
     cursor.execute("PRAGMA journal_size_limit = 67108864")

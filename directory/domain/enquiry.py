@@ -32,6 +32,22 @@ class EnquiryStatus(StrEnum):
 
 # What an act can be taken back to, beside states and words.
 _INSTANTS = ("routed_at", "taken_at", "first_answer_at", "closed_at")
+# What tells who wrote what: blanked when the details are deleted. The hash of the body, too, which
+# whoever knows the rest could try words against.
+_PERSONAL = (
+    "body_hash",
+    "message",
+    "name",
+    "subject",
+    "organisation",
+    "email",
+    "phone",
+    "phone_extension",
+    "phone_typed",
+    "country",
+    "source",
+    "taken_by",
+)
 _OPEN = frozenset({EnquiryStatus.RECEIVED, EnquiryStatus.ROUTED, EnquiryStatus.TAKEN})
 
 
@@ -165,7 +181,8 @@ class Enquiry:
     idempotency key and ``body_hash`` tells the same body from another sent with it. ``version``
     rises with every change of state; ``link_version`` when its links are spent.
     ``answer_by`` is the instant (UTC) an answer is due, ``first_answer_at`` when there first was
-    evidence of one.
+    evidence of one. ``erased_at`` is when its details were deleted, ``erased_why`` "asked" or
+    "retention".
     """
 
     ref: str
@@ -209,6 +226,8 @@ class Enquiry:
     answer_days: float | None = None
     version: int = 1
     link_version: int = 1
+    erased_at: datetime | None = None
+    erased_why: str = ""
     # Of the ledger: where it was counted last.
     account: str = ""
     id: int = 0
@@ -273,6 +292,31 @@ class Enquiry:
         self.remind_at = None
         self.version += 1
 
+    def withdrawn(self, at: datetime) -> None:
+        """The visitor wants no answer any more.
+
+        Raises Conflict for one that is closed or withdrawn already.
+        """
+        if self.status in {EnquiryStatus.CLOSED, EnquiryStatus.WITHDRAWN}:
+            raise Conflict(f"an enquiry that is {self.status.value} cannot be withdrawn")
+        self.status, self.attention, self.closed_at = EnquiryStatus.WITHDRAWN, "", at
+        self.remind_at = None
+        self.version += 1
+
+    def erased(self, at: datetime, why: str) -> None:
+        """Everything in it that tells who wrote what is blank from now on; *why* in one word.
+
+        What was asked and of whom, when, and where it went stay. One that was still open is
+        withdrawn: without words there is nothing to answer.
+        """
+        if self.status not in {EnquiryStatus.CLOSED, EnquiryStatus.WITHDRAWN}:
+            self.withdrawn(at)
+        for name in _PERSONAL:
+            setattr(self, name, "")
+        self.answers = {}
+        self.erased_at, self.erased_why = at, why
+        self.version += 1
+
     def standing(self) -> dict[str, Any]:
         """Where it stands, so that :meth:`stand_again` can put it back there."""
         told: dict[str, Any] = {"status": self.status.value, "attention": self.attention}
@@ -295,6 +339,16 @@ class Enquiry:
         """Put it on the list an admin looks at first, with *reason* in one word or sentence."""
         self.attention = reason
         self.version += 1
+
+
+@dataclass(eq=False, kw_only=True)
+class Addition:
+    """What the visitor wrote after the enquiry was sent; it never changes."""
+
+    enquiry_id: int
+    at: datetime
+    message: str
+    id: int = 0
 
 
 @dataclass(eq=False, kw_only=True)
