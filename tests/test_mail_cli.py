@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import smtplib
 import subprocess
 import sys
 import tracemalloc
@@ -21,6 +22,7 @@ from tests.commands import KEY
 from tests.faults.serving import ENVIRON
 from tests.returned import a_letter, dsn
 from tests.services.test_deliveries import accept
+from tests.support import free_port
 
 
 @pytest.fixture
@@ -204,6 +206,42 @@ def test_what_is_held_can_be_looked_at_and_seen_to(run, office):
 
 def test_an_empty_list_says_so(run):
     assert run("mail", "queue", "--holding").out == "nothing is held\n"
+
+
+def test_mail_is_taken_in_by_a_process_of_its_own(sqlite_url, tmp_path: Path) -> None:
+    """For those who start web and workers by themselves."""
+    port = free_port()
+    environ = {
+        **ENVIRON,
+        "DIRECTORY_DATABASE__URL": sqlite_url,
+        "DIRECTORY_SECRET_KEY": KEY,
+        "DIRECTORY_INBOUND__LMTP": f"127.0.0.1:{port}",
+    }
+    program = [sys.executable, "-c", "from directory.cli import main; main()", "worker"]
+    with subprocess.Popen(
+        [*program, "--inbound"],
+        cwd=tmp_path,
+        env={**environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            with smtplib.LMTP("127.0.0.1", port, local_hostname="here") as client:
+                client.ehlo()
+                assert client.sendmail("", ["a\x00@b.example"], a_letter("x")) == {}
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0
+
+    db = Database(sqlite_url)
+    [row] = rows(db)
+    db.dispose()
+    assert (row.source, row.envelope_from, row.envelope_to) == ("lmtp", "", "a@b.example")
+
+
+def test_with_nothing_to_take_mail_in_by_there_is_nothing_to_do(run):
+    assert run("worker", "--inbound").code == 3
 
 
 # Replacing a mailbox

@@ -60,6 +60,16 @@ def _listen_for_lmtp(talk: Talk) -> Any:
     return listener
 
 
+def _add_inbound(talk: Talk, supervisor: Any) -> None:
+    """What takes mail in, as [inbound] says."""
+    from directory.supervisor import imap, lmtp
+
+    if talk.settings.inbound.lmtp:
+        supervisor.add("lmtp", lmtp(talk.parts, _listen_for_lmtp(talk)))
+    if talk.settings.inbound.imap:
+        supervisor.add("imap", imap(talk.parts))
+
+
 def _run_family(
     talk: Talk,
     listener: Any,
@@ -77,9 +87,7 @@ def _run_family(
     from directory.supervisor import (
         Supervisor,
         answers,
-        imap,
         listen,
-        lmtp,
         mail_worker,
         mailbox,
         transport_of,
@@ -105,10 +113,7 @@ def _run_family(
     for _ in range(workers):
         transport = transport_of(talk.parts, url=mail_url, mail_to=mail_to)
         supervisor.add("worker", mail_worker(talk.parts, transport))
-    if talk.settings.inbound.lmtp:
-        supervisor.add("lmtp", lmtp(talk.parts, _listen_for_lmtp(talk)))
-    if talk.settings.inbound.imap:
-        supervisor.add("imap", imap(talk.parts))
+    _add_inbound(talk, supervisor)
 
     def ready() -> None:
         asked_as = urlsplit(talk.settings.site.base_url).netloc
@@ -265,8 +270,9 @@ def _require_database(talk: Talk) -> None:
 
 @cli.command(with_appcontext=False)
 @click.option("--once", is_flag=True, help="Everything due now, one try each.")
+@click.option("--inbound", is_flag=True, help="Instead: take mail in, as [inbound] says.")
 @common
-def worker(talk: Talk, once: bool) -> None:
+def worker(talk: Talk, once: bool, inbound: bool) -> None:
     """Send what is queued."""
     from directory.services.minute import go_round
     from directory.supervisor import transport_of
@@ -274,6 +280,9 @@ def worker(talk: Talk, once: bool) -> None:
 
     talk.env = "production"
     _require_database(talk)
+    if inbound:
+        _take_mail_in(talk)
+        return
     sender = Worker(talk.parts, transport_of(talk.parts))
     stop_on(sender, signal.SIGTERM, signal.SIGINT)
     if not once:
@@ -287,3 +296,19 @@ def worker(talk: Talk, once: bool) -> None:
     )
     if tally.deferred or tally.failed:
         sys.exit(EXIT_FINDINGS)
+
+
+def _take_mail_in(talk: Talk) -> None:
+    """For those who start web and workers by themselves: LMTP and IMAP, in processes of theirs."""
+    from directory.supervisor import Supervisor
+
+    supervisor = Supervisor()
+    _add_inbound(talk, supervisor)
+    if not supervisor.children:
+        raise SettingsInvalid("inbound: neither lmtp nor imap is set, so there is nothing to do")
+
+    def ready() -> None:
+        click.echo("ready")
+        sys.stdout.flush()
+
+    supervisor.run(ready)

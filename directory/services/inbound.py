@@ -64,6 +64,7 @@ _PATIENCE = timedelta(days=1)
 _FARTHEST = timedelta(hours=1)
 _OUR_ID = re.compile(r"<([0-9A-HJKMNP-TV-Z]{8})\.\d{1,6}@([^>]{1,250})>\Z")
 _TAG = re.compile(r"\[[A-Z]{0,8}-?([0-9A-Z]{4}-[0-9A-Z]{4})\b")
+_NO_ADDRESS = re.compile(r"[\x00-\x20\x7f]")
 _TEXT_OF_A_BOUNCE = 6_000
 # Mail with the address that copies of answers go to.
 _TO_STAFF = frozenset({DeliveryKind.ROUTED, DeliveryKind.COPY})
@@ -137,7 +138,8 @@ def take_in(
 
 def _one_word(address: str) -> str:
     """An envelope address without its brackets, and without what no address has."""
-    return "".join(address.split()).strip("<>").encode("utf-8", "replace").decode()[:320]
+    visible = _NO_ADDRESS.sub("", address).strip("<>")
+    return visible.encode("utf-8", "replace").decode()[:320]
 
 
 def position(session: Session, mailbox: str) -> Position | None:
