@@ -51,6 +51,16 @@ def work(root: Path, sections: dict[str, Any], environ: dict[str, str]) -> None:
     worker.run()
 
 
+def process_of(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """A process of its own that will do *target*; not started yet."""
+    return _NURSERY.Process(target=target, args=arguments)
+
+
+def an_event() -> Any:
+    """Something that happens once, and that such processes can wait for."""
+    return _NURSERY.Event()
+
+
 class WorkerProcess:
     """One worker in a process of its own."""
 
