@@ -342,3 +342,17 @@ def test_f32_the_release_before_starts_on_a_database_that_is_ahead(
     monkeypatch.setattr(migrations, "newest", lambda: "9999")
     with pytest.raises(SettingsInvalid, match="db upgrade"):
         _require_database(talk)
+
+
+def test_p8_the_queue_shows_what_is_late_and_that_mail_is_paused(
+    run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(parts)
+    fresh = run("mail", "queue")
+    assert "LATE" not in fresh.stdout and "PAUSED" not in fresh.stderr
+
+    run("mail", "pause")
+    monkeypatch.setenv("DIRECTORY_DELIVERY__SHOW_AFTER_S", "0.001")
+    late = run("mail", "queue")
+    assert late.stdout.count("LATE") == 2
+    assert "PAUSED" in late.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -34,6 +35,7 @@ def mail_queue(
     as_email: str | None,
 ) -> None:
     """What is not accepted yet, and what failed."""
+    from directory.adapters import duties
     from directory.adapters.formats import delivery_row_json, listing
     from directory.adapters.queries import queue
 
@@ -55,14 +57,18 @@ def mail_queue(
         return
     with talk.parts.db.reading() as session:
         rows = queue(session, limit=limit)
+        paused = duties.is_on(session, duties.MAIL_PAUSED)
     prefix = talk.settings.enquiry.reference_prefix
     items = [delivery_row_json(row, prefix=prefix) for row in rows]
+    late = talk.parts.now() - timedelta(seconds=talk.settings.delivery.show_after_s)
     lines = [
         f"{item['id']}  {item['status']:<8}  {item['kind']:<15}  {item['ref'] or '-':<13}  "
         f"{item['to']}  tries {item['attempts']}  next {item['next_try']}  "
-        f"{item['smtp_reply'] or ''}".rstrip()
-        for item in items
+        f"{'LATE  ' if row.created_at < late else ''}{item['smtp_reply'] or ''}".rstrip()
+        for item, row in zip(items, rows, strict=True)
     ]
+    if paused:
+        talk.say("mail is PAUSED: directory mail resume")
     talk.data(listing(items), lines or ["the queue is empty"])
 
 
