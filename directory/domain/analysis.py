@@ -230,16 +230,16 @@ def _overlaps(work: Examination) -> Iterator[RuleFinding]:
 def _overlap(work: Examination, place: int, other: int) -> RuleFinding | None:
     """What boxes in *other*, before the rule, take of it."""
     prover, upto = work.prover, work.prover.first[place]
-    met = serious = 0
+    met = serious = otherwise = 0
     for box in work.closed(place):
         meeting = prover.meeting(box, upto) & other
         if not meeting:
             continue
         met |= meeting
         apart = ~prover.around(box, upto, words=False) & ~prover.inside(box, upto)
-        if prover.needs_word(box):
-            apart &= ~prover.needing
-        serious |= meeting & apart
+        by_words = prover.needing if prover.needs_word(box) else 0
+        serious |= meeting & apart & ~by_words
+        otherwise |= meeting & ~by_words
     if not met:
         return None
     earlier = work.rules_of(met)
@@ -263,7 +263,7 @@ def _overlap(work: Examination, place: int, other: int) -> RuleFinding | None:
                     undecided = True  # there are such enquiries, whatever text they need
                     yield from work.examples(left)
 
-    words = say.overlap if serious else say.exception
+    words = say.overlap if serious else say.exception if otherwise else say.by_words
     finding = work.finding(
         "rule.overlap",
         Severity.WARNING if serious else Severity.INFO,
@@ -271,7 +271,7 @@ def _overlap(work: Examination, place: int, other: int) -> RuleFinding | None:
         examples(),
         shows,
         rule=rule,
-        covered_by=tuple(earlier),
+        covered_by=earlier,
     )
     # Rules that do as this one does may come before all of them: then nothing differs.
     return finding if finding.example or undecided else None
@@ -340,7 +340,7 @@ def _written_in(work: Examination, tag: str, boxes: Sequence[Box]) -> Box | None
 
 def _repeated(work: Examination, place: int) -> RuleFinding | None:
     upto = work.prover.first[place]
-    found: dict[int, None] = {}
+    found = 0
     words: dict[str, None] = {}
     for box in work.boxes[place]:
         for at, mask in box.items():
@@ -354,14 +354,14 @@ def _repeated(work: Examination, place: int) -> RuleFinding | None:
             sharing &= work.prover.meeting(whole, upto)
             if sharing:
                 words[work.space.names[at][1]] = None
-                found |= work.rules_of(sharing)
+                found |= sharing
     if not found:
         return None
-    rule, earlier = work.rules[place], sorted(found)
+    rule, earlier = work.rules[place], work.rules_of(found)
     shared = {fold(word) for word in words}
 
     def examples() -> Iterator[dict[str, Any]]:
-        for other in earlier[:_PAIRS_TRIED]:
+        for other in earlier:
             for both in work.both(other, place):
                 if not shared.isdisjoint(map(fold, work.space.words(both))):
                     yield from work.examples(both)
@@ -372,8 +372,7 @@ def _repeated(work: Examination, place: int) -> RuleFinding | None:
         say.repeated(list(words), rule.name, work.names(earlier)),
         examples(),
         lambda facts, decision: (
-            work.matches(place, facts)
-            and any(work.matches(other, facts) for other in earlier[:_PAIRS_TRIED])
+            work.matches(place, facts) and any(work.matches(other, facts) for other in earlier)
         ),
         rule=rule,
         covered_by=earlier,

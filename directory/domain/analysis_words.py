@@ -9,6 +9,9 @@ from directory.domain.contacts import Localised, localised
 
 _QUOTES = {"en": "“{}”", "zh-Hans": "“{}”"}
 
+# At the end of names that are too many to count.
+MANY_MORE: Localised = {"en": "many more", "zh-Hans": "其他多条规则"}
+
 LIVE: Why = {
     "en": "Every enquiry reaches a live mailbox",
     "zh-Hans": "每份咨询都能送达有效邮箱",
@@ -22,7 +25,11 @@ def _say(en: str, zh: str, **names: Localised | Sequence[Localised]) -> Why:
         shown = {
             key: _quoted(name, language)
             if isinstance(name, dict)
-            else listing([{language: _quoted(one, language)} for one in name], language, every=True)
+            else listing(
+                [one if one is MANY_MORE else {language: _quoted(one, language)} for one in name],
+                language,
+                every=True,
+            )
             for key, name in names.items()
         }
         said[language] = sentence.format(**shown)
@@ -126,6 +133,16 @@ def exception(rule: Localised, earlier: Sequence[Localised]) -> Why:
     return _say(
         "Exceptions to rule {rule} come before it: {earlier}",
         "规则{rule}之前有它的例外：{earlier}",
+        rule=rule,
+        earlier=earlier,
+    )
+
+
+def by_words(rule: Localised, earlier: Sequence[Localised]) -> Why:
+    return _say(
+        "Whoever writes words of rule {rule} and of another before it "
+        "is not decided by it: {earlier}",
+        "同时写有规则{rule}与前面规则关键词的咨询，不由它处理：{earlier}",
         rule=rule,
         earlier=earlier,
     )

@@ -28,6 +28,7 @@ class Arrivals:
         self._live.discard("")
         self._told: set[str] = set()  # departments whose mailbox was spoken of
         self._unverified: set[str] = set()  # mailboxes that were
+        self._unshown: set[str] = set()  # and those of which that may be so
 
     def findings(self) -> Iterator[RuleFinding]:
         """Whatever keeps an enquiry from a live and verified mailbox of whom it is meant for."""
@@ -159,8 +160,7 @@ class Arrivals:
             )
         if self._is_fine(arrival.address, arrival.department):
             return None
-        self._unverified.add(arrival.address)
-        return self._work.finding(
+        found = self._work.finding(
             "route.none",
             Severity.WARNING,
             say.unverified(arrival.department.name, arrival.address),
@@ -168,6 +168,12 @@ class Arrivals:
             lambda facts, decision: way(decision) and decision.recipient == arrival.address,
             rule=rule,
         )
+        if found.example:
+            self._unverified.add(arrival.address)
+        elif arrival.address in self._unshown:
+            return None
+        self._unshown.add(arrival.address)
+        return found
 
     def _is_fine(self, address: str, department: Target) -> bool:
         """Whether nothing is to be said of a mailbox that is live: verified, or told already."""

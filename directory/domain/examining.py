@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from directory.domain import analysis_words as say
 from directory.domain.conditions import Condition, Facts, Why, within
@@ -17,6 +17,11 @@ from directory.domain.routing import Routes, RoutingRule, RuleSet, decide, facts
 from directory.domain.rule_index import bits
 from directory.domain.space import Box, Space, Unsettled, meet
 from directory.domain.specimens import OPENINGS, enquiries
+
+# Ten thousand rules on words alone all meet one another: nobody reads, and no memory holds, all
+# pairs of them.
+MOST_EARLIER: Final = 200
+_FEW: Final = 5
 
 # Whether an enquiry and what became of it show what is said.
 Shows = Callable[[Facts, Decision], bool]
@@ -179,9 +184,11 @@ class Examination:
             return {tag: f"{name} ({slug})" for tag, name in owner.items()}
         return self.routes.department_name(slug)
 
-    def names(self, places: Iterable[int]) -> list[Localised]:
-        """The names of the rules *places*."""
-        return [self.rules[place].name for place in places]
+    def names(self, places: Sequence[int]) -> list[Localised]:
+        """The names of the rules *places*; of as many as are ever given, the first few."""
+        if len(places) < MOST_EARLIER:
+            return [self.rules[place].name for place in places]
+        return [*(self.rules[place].name for place in places[:_FEW]), say.MANY_MORE]
 
     def decides(self, rule: RoutingRule) -> Shows:
         """That *rule* decides shows it."""
@@ -212,6 +219,11 @@ class Examination:
                 if both is not None and (closed := self.space.closed(both)) is not None:
                     yield closed
 
-    def rules_of(self, boxes: int) -> dict[int, None]:
-        """The rules of *boxes*, in their order."""
-        return dict.fromkeys(self.prover.rule_of[number - 1] for number in bits(boxes))
+    def rules_of(self, boxes: int) -> list[int]:
+        """The rules of *boxes*, in their order; no more than the first ``MOST_EARLIER``."""
+        found: dict[int, None] = {}
+        for number in bits(boxes):
+            found[self.prover.rule_of[number - 1]] = None
+            if len(found) == MOST_EARLIER:
+                break
+        return list(found)

@@ -149,8 +149,9 @@ class Prover:
         return any(m == PRESENT for place, m in box.items() if place >= self.space.words_from)
 
     def left_of(self, box: Box, upto: int) -> Box | None:
-        """A part of *box* that none of the first *upto* boxes meets; None where they cover it.
+        """A part of *box* that the first *upto* boxes leave; None where they cover it.
 
+        None of them has an enquiry of that part whose text has no other words than those it needs.
         Raises Unsettled.
         """
         whole = self.space.closed(box)
@@ -172,14 +173,7 @@ class Prover:
             for number in bits(aside & having):
                 if self._word_lacking(number, box) is None:
                     aside &= ~(1 << number - 1)
-        found, used = self._search(box, bits(met & ~aside))
-        if found is not None:
-            for number in bits(aside):
-                lacking = self._word_lacking(number, box)
-                assert lacking is not None  # or it would not be aside
-                found = self.space.narrowed(found, lacking, ABSENT)
-                assert found is not None  # no word of the box contains one that it lacks
-        return found, used
+        return self._search(box, bits(met & ~aside))
 
     def _word_lacking(self, number: int, box: Box) -> int | None:
         """A word that box *number* needs and not every text of *box* has."""

@@ -23,7 +23,8 @@ class RuleFinding:
     """One thing that is wrong, or may be.
 
     ``code`` is stable. ``rule`` is the id of the rule it is about, None where it is about none;
-    ``covered_by`` the ids of the earlier rules that matter to it, in their order. ``text`` says it
+    ``covered_by`` the ids of the earlier rules that matter to it, in their order (where rules meet,
+    no more than the first two hundred). ``text`` says it
     in both languages, ``example`` is an enquiry, by the form's field names and "at", that shows
     it.
     """

@@ -221,11 +221,13 @@ def test_rules_that_meet_only_where_somebody_writes_the_words_of_both_are_no_war
         a_rule("visits", AllOf((TopicIs(("visit",)), Mentions(("group", "团体"))))),
     )
 
-    report = examine(published)
+    [finding] = [it for it in examine(published).findings if it.rule == "visits"]
 
-    assert [(it.code, it.severity) for it in report.findings if it.rule == "visits"] == [
-        ("rule.overlap", "info")
-    ]
+    assert (finding.code, finding.severity) == ("rule.overlap", "info")
+    assert finding.text["en"] == (
+        "Whoever writes words of rule “Visits” and of another before it is not decided by it: "
+        "“Media”"
+    )
 
 
 def test_rules_that_do_the_same_do_not_overlap():
@@ -528,6 +530,32 @@ def test_a_condition_of_an_installed_package_is_free_to_hold_or_not():
     assert (finding.covered_by, finding.example) == (("media",), {})
 
 
+def test_what_may_only_seem_to_be_reached_is_for_information():
+    class FullMoon(Condition):
+        key = "full_moon"
+
+        @classmethod
+        def read(cls, value: Any) -> FullMoon:
+            return cls()
+
+        def write(self) -> bool:
+            return True
+
+        def examine(self, facts: Facts, known: Routes) -> tuple[bool, dict[str, str]]:
+            return False, {"en": "no full moon", "zh-Hans": "不是满月"}
+
+    # Whether anything ever goes to this mailbox only the package knows.
+    known = routes("media", a_target("visits", verified=False))
+    published = rules(
+        a_rule("night", FullMoon(), "visits"), a_rule("visits", DepartmentIs(("visits",)), "media")
+    )
+
+    [finding] = [it for it in examine(published, known).findings if it.code == "route.none"]
+
+    assert (finding.severity, finding.rule) == ("info", "night")
+    assert "no example could be written" in finding.text["en"]
+
+
 # What takes too long
 
 
@@ -554,6 +582,18 @@ def test_what_cannot_be_settled_in_time_is_said_and_not_passed_over():
     assert found["visits"].severity is Severity.INFO
     assert "could not be found out" in found["visits"].text["en"]
     assert found["parking"].severity is Severity.INFO
+
+
+def test_of_very_many_overlaps_the_first_are_named():
+    published = rules(
+        *(a_rule(f"r{n}", Mentions((f"word{n}", f"第{n}词")), "media") for n in range(250)),
+        a_rule("visits", Mentions(("group", "团体"))),
+    )
+
+    finding = next(it for it in examine(published).findings if it.rule == "visits")
+
+    assert finding.covered_by == tuple(f"r{n}" for n in range(200))
+    assert finding.text["en"].endswith("it: “R0” and “R1” and “R2” and “R3” and “R4” and many more")
 
 
 # A thousand rule sets, each held against every enquiry there is

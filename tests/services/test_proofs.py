@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -380,6 +381,32 @@ def test_an_import_is_proven_once_and_only_where_it_has_to_be(
 
     change(office, amend_department, "media", {"summary_en": "The press"})
     assert len(asked) == 2
+
+
+# At once
+
+
+def test_two_changes_at_once_are_held_against_one_another(office: Parts) -> None:
+    with office.db.writing() as session:
+        session.add(a_department("Attic"))
+    refused: list[BaseException] = []
+
+    def move() -> None:
+        try:
+            change(office, amend_topic, "permits", department="attic")
+        except WouldStrand as error:
+            refused.append(error)
+
+    other = threading.Thread(target=move)
+    with office.db.writing() as session:
+        # Nobody needs it yet; whether somebody does meanwhile is for the second to see.
+        suspend_mailbox(session, "attic", settings=office.settings, now=office.now(), **WHO)
+        other.start()
+        other.join(timeout=0.3)
+    other.join()
+
+    assert len(refused) == 1
+    assert codes(report(office)) == [("target.suspended", "warning")]
 
 
 # In every order
