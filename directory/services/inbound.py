@@ -379,22 +379,20 @@ def _what_it_says(
 
 def _note(session: Session, found: Incoming, type: str, desk: Desk) -> None:
     """One line in the history of the enquiry it belongs to; nothing else follows."""
-    if found.enquiry_id is None:
+    enquiry = _locked(session, enquiries.c.id == found.enquiry_id)
+    if enquiry is None:
         return
-    enquiry = _locked(session, found.enquiry_id)
     after = {"incoming": str(found.id)}
     if found.delivery_id is not None:
         after["delivery"] = str(found.delivery_id)
     record(session, about(enquiry), type, now=desk.now, by="system", after=after)
 
 
-def _locked(session: Session, enquiry_id: int) -> Enquiry:
-    return session.scalars(
-        sa.select(Enquiry)
-        .where(enquiries.c.id == enquiry_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
+def _locked(session: Session, which: sa.ColumnElement[bool]) -> Enquiry | None:
+    """The enquiry that *which* names, nobody else's until this transaction ends."""
+    return session.scalar(
+        sa.select(Enquiry).where(which).with_for_update().execution_options(populate_existing=True)
+    )
 
 
 # Answers
@@ -403,12 +401,7 @@ def _locked(session: Session, enquiry_id: int) -> Enquiry:
 def _replied(session: Session, found: Incoming, letter: Letter, desk: Desk, symbols: str) -> None:
     """It came to the address that copies of the answers to one enquiry go to."""
     now = desk.now
-    enquiry = session.scalar(
-        sa.select(Enquiry)
-        .where(enquiries.c.ref == symbols)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    enquiry = _locked(session, enquiries.c.ref == symbols)
     if enquiry is None:
         found.held("unknown enquiry", now)
         return
