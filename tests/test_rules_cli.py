@@ -387,6 +387,21 @@ def test_rules_that_begin_later_say_when_and_what_they_overtake(run, file):
     assert "superseded" in run("rules", "versions").out.splitlines()[1]
 
 
+def test_a_draft_that_another_overtook_takes_in_what_was_published_and_follows(run, file):
+    run("rules", "import", file(GATE, DESK))
+    run("rules", "import", file(DESK.replace('["newspaper"', '["magazine"')), "--name", "other")
+    assert run("rules", "publish", "--reason", "x", "--name", "other").code == 0
+
+    refused = run("rules", "publish", "--reason", "y")
+    taken = run("rules", "rebase")
+
+    assert (refused.code, "rules rebase" in refused.err) == (5, True)
+    assert taken.code == 0 and taken.out.startswith("~ rule newspapers\n    when: ")
+    assert run("rules", "publish", "--reason", "y").out == "published version 3\n"
+    ids = [it["id"] for it in run("rules", "list", "--json").json["rules"]]
+    assert ids == ["gate", "newspapers", "desk"]
+
+
 def test_a_draft_is_thrown_away_only_when_that_is_said(run, file):
     run("rules", "import", file(GATE, DESK), "--name", "summer")
 

@@ -451,6 +451,11 @@ def rules_of_version(session: Session, version: int) -> RuleSet:
     return _rules(session, version, "")
 
 
+def rules_at(session: Session, version: int, *, desk: str) -> RuleSet:
+    """The rules of *version*; of 0, from before any were published, the last one to *desk*."""
+    return rules_of_version(session, version) if version else _rules(session, 0, desk)
+
+
 def load_published(
     session: Session,
     key: tuple[int, int],

@@ -358,6 +358,40 @@ def rules_draft(talk: Talk, name: str, listed: bool, reason: str, as_email: str 
     )
 
 
+@rules.command("rebase")
+@click.option("--name", default=DRAFT, metavar="NAME")
+@writes
+@common
+def rules_rebase(talk: Talk, name: str, reason: str, as_email: str | None) -> None:
+    """Take into the draft what was published since it began, so that it can be published."""
+    from directory.domain.rule_changes import diff_rules
+    from directory.services.rule_drafts import draft_called, rebase_draft
+
+    del reason
+    with talk.parts.db.reading() as session:
+        was = draft_called(session, name)
+    made = in_transaction(
+        talk,
+        lambda session: rebase_draft(
+            session,
+            name,
+            desk=talk.settings.site.desk,
+            by=who(as_email),
+            now=talk.parts.now(),
+            expected=was.version,
+        ),
+    )
+    changes = diff_rules(was.rules, made.rules)
+    talk.data(
+        {
+            "draft": name,
+            "base_version": made.base_version,
+            "changes": [change.to_json() for change in changes],
+        },
+        _change_lines(changes, talk),
+    )
+
+
 @rules.command("discard")
 @click.option("--name", default=DRAFT, metavar="NAME")
 @writes

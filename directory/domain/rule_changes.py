@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from directory.domain.errors import Conflict
 from directory.domain.routing import RuleSet
 
 
@@ -61,17 +62,9 @@ def diff_rules(older: RuleSet, newer: RuleSet) -> list[RuleChange]:
     the others, and they do not move past it.
     """
     return [
-        *_diff("rule", _by("id", older.write()), _by("id", newer.write()), ordered=True),
-        *_diff(
-            "example",
-            _by("name", [it.write() for it in older.examples]),
-            _by("name", [it.write() for it in newer.examples]),
-        ),
-        *_diff(
-            "waiver",
-            {it.name: it.write() for it in older.waivers},
-            {it.name: it.write() for it in newer.waivers},
-        ),
+        *_diff("rule", older, newer, ordered=True),
+        *_diff("example", older, newer),
+        *_diff("waiver", older, newer),
     ]
 
 
@@ -83,8 +76,9 @@ def _by(key: str, written: Iterable[dict[str, Any]]) -> Written:
 
 
 def _diff(
-    what: str, older: Written, newer: Written, *, ordered: bool = False
+    what: str, before: RuleSet, after: RuleSet, *, ordered: bool = False
 ) -> Iterable[RuleChange]:
+    older, newer = _entries(before, what), _entries(after, what)
     was = {id: position for position, id in enumerate(older, 1)}
     is_ = {id: position for position, id in enumerate(newer, 1)}
     for id, position in was.items():
@@ -92,18 +86,18 @@ def _diff(
             yield RuleChange(kind=ChangeKind.REMOVED, what=what, id=id, before=position, after=None)
     stayed = _stayed([was[id] for id in is_ if id in was]) if ordered else set(was.values())
     for id, position in is_.items():
-        before = was.get(id)
-        if before is None:
+        place = was.get(id)
+        if place is None:
             yield RuleChange(kind=ChangeKind.ADDED, what=what, id=id, before=None, after=position)
             continue
         fields = _fields(older[id], newer[id])
-        moved = before not in stayed
+        moved = place not in stayed
         if fields or moved:
             yield RuleChange(
                 kind=ChangeKind.CHANGED if fields else ChangeKind.MOVED,
                 what=what,
                 id=id,
-                before=before,
+                before=place,
                 after=position,
                 moved=moved,
                 fields=fields,
@@ -137,3 +131,68 @@ def _stayed(places: Sequence[int]) -> set[int]:
         found.add(places[step])
         step = before[step]
     return found
+
+
+# Two sets that began as one
+
+
+def merge_rules(base: RuleSet, ours: RuleSet, theirs: RuleSet) -> RuleSet:
+    """*theirs* with what *ours* changed since both were *base*; the version of *ours*.
+
+    What only one side touched is taken from that side, places included. Raises Conflict, naming
+    them, where both changed or moved the same one differently: which is meant, people say.
+    """
+    clashes: list[str] = []
+    merged: dict[str, Written] = {}
+    for what in ("rule", "example", "waiver"):
+        was, own, other = (_entries(rules, what) for rules in (base, ours, theirs))
+        merged[what] = _merge(what, was, own, other, clashes)
+    moved = [
+        {it.id for it in diff_rules(base, side) if it.what == "rule" and it.moved}
+        for side in (ours, theirs)
+    ]
+    both = moved[0] & moved[1]
+    if _order(ours, both) != _order(theirs, both):
+        clashes += sorted(f"the place of rule “{id}”" for id in both)
+    if clashes:
+        raise Conflict(f"Both sides changed {', '.join(dict.fromkeys(clashes))}")
+    rules = merged["rule"]
+    placed = [rule.id for rule in theirs.rules if rule.id in rules]
+    for number, rule in enumerate(ours.rules):
+        new = rule.id in rules and rule.id not in placed
+        if not new and rule.id not in moved[0]:
+            continue
+        if rule.id in placed:
+            placed.remove(rule.id)
+        before = [it.id for it in ours.rules[:number] if it.id in placed]
+        placed.insert(placed.index(before[-1]) + 1 if before else 0, rule.id)
+    return RuleSet.read(
+        ours.version,
+        [rules[id] for id in placed],
+        examples=list(merged["example"].values()),
+        waivers=list(merged["waiver"].values()),
+    )
+
+
+def _entries(rules: RuleSet, what: str) -> Written:
+    if what == "rule":
+        return _by("id", rules.write())
+    if what == "example":
+        return _by("name", [it.write() for it in rules.examples])
+    return {it.name: it.write() for it in rules.waivers}
+
+
+def _merge(what: str, base: Written, ours: Written, theirs: Written, clashes: list[str]) -> Written:
+    found: Written = {}
+    for id in dict.fromkeys([*theirs, *ours]):
+        was, own, other = base.get(id), ours.get(id), theirs.get(id)
+        taken = other if own == was else own
+        if own != was and other not in (was, own):
+            clashes.append(f"{what} “{id}”")
+        if taken is not None:
+            found[id] = taken
+    return found
+
+
+def _order(rules: RuleSet, ids: set[str]) -> list[int]:
+    return [number for number, rule in enumerate(rules.rules) if rule.id in ids]

@@ -12,10 +12,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from directory.adapters.db import rule_drafts
-from directory.adapters.queries import newest_rules
+from directory.adapters.queries import newest_rules, rules_at
 from directory.domain.errors import Conflict, NotFound
 from directory.domain.routing import RuleSet
-from directory.domain.rule_changes import RuleChange, diff_rules
+from directory.domain.rule_changes import RuleChange, diff_rules, merge_rules
 from directory.services.history import record
 
 DRAFT: Final = "draft"
@@ -94,14 +94,43 @@ def change_draft(
     changes = diff_rules(was.rules, draft.rules)
     if not changes:
         return was
-    written = session.execute(
-        sa.update(rule_drafts)
-        .where(rule_drafts.c.name == name, rule_drafts.c.version == was.version)
-        .values(_columns(draft))
-    )
-    if not written.rowcount:  # type: ignore[attr-defined]
-        raise _changed_meanwhile(was.name)
+    _keep(session, was, draft)
     _tell(session, name, "changed", now=now, by=by, note=reason, after=_told(changes))
+    return draft
+
+
+def rebase_draft(
+    session: Session,
+    name: str = DRAFT,
+    *,
+    desk: str,
+    by: str,
+    now: datetime,
+    expected: int | None = None,
+) -> Draft:
+    """Take what was published since the draft *name* began into it, so that it can be published.
+
+    Raises Conflict, naming them, where both changed the same rules, and as ``change_draft`` does.
+    """
+    was = draft_called(session, name)
+    if expected is not None and was.version != expected:
+        raise _changed_meanwhile(was.name)
+    newest = newest_rules(session, desk=desk)
+    if newest.version == was.base_version:
+        return was
+    base = rules_at(session, was.base_version, desk=desk)
+    draft = replace(
+        was,
+        base_version=newest.version,
+        rules=merge_rules(base, was.rules, newest),
+        author=by,
+        updated_at=now,
+        version=was.version + 1,
+    )
+    _keep(session, was, draft)
+    told = _told(diff_rules(was.rules, draft.rules))
+    after = {"base_version": newest.version, **told}
+    _tell(session, name, "rebased", now=now, by=by, after=after)
     return draft
 
 
@@ -137,6 +166,16 @@ def remove_draft(session: Session, draft: Draft, *, expected: int | None = None)
 def about_draft(name: str) -> str:
     """The subject under which a draft's events stand."""
     return f"rules:draft:{name}"
+
+
+def _keep(session: Session, was: Draft, draft: Draft) -> None:
+    written = session.execute(
+        sa.update(rule_drafts)
+        .where(rule_drafts.c.name == was.name, rule_drafts.c.version == was.version)
+        .values(base_version=draft.base_version, **_columns(draft))
+    )
+    if not written.rowcount:  # type: ignore[attr-defined]
+        raise _changed_meanwhile(was.name)
 
 
 def _changed_meanwhile(name: str) -> Conflict:

@@ -202,7 +202,7 @@ def publish_draft(
     if draft.base_version != newest:
         raise Conflict(
             f"The draft “{name}” began as version {draft.base_version}, and version {newest} was "
-            "published since: look at what differs and begin again from there"
+            "published since: see what differs, and take it into the draft (rules rebase)"
         )
     publication = _publish_examined(
         session,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from directory.domain.errors import Conflict
 from directory.domain.routing import RuleInvalid, RuleSet
-from directory.domain.rule_changes import ChangeKind, RuleChange, diff_rules
+from directory.domain.rule_changes import ChangeKind, RuleChange, diff_rules, merge_rules
 
 
 def a_set(ids: str, *, last: str = "desk", **more: Any) -> RuleSet:
@@ -112,3 +113,51 @@ def test_as_few_rules_as_can_be_are_said_to_have_moved(after):
         if sorted(kept) == list(kept)
     )
     assert len(moved) == 7 - in_order
+
+
+# Two who began from the same
+
+
+def test_what_only_one_side_changed_is_taken_from_that_side():
+    base = a_set("abcd")
+    ours = a_set("xabd", last="media")  # x added at the top, c removed, the last sends elsewhere
+    theirs = a_set("abcyd")  # y added before d
+    more = [rule | {"hold": True} if rule["id"] == "a" else rule for rule in theirs.write()]
+
+    merged = merge_rules(base, ours, RuleSet.read(2, more))
+
+    assert [rule.id for rule in merged.rules] == ["x", "a", "b", "y", "d", "last"]
+    assert merged.rules[1].outcome.hold
+    assert merged.rules[-1].send_to == "media"
+
+
+def test_examples_and_waivers_of_both_sides_are_kept():
+    def with_example(name: str) -> RuleSet:
+        example = {"name": name, "enquiry": {}, "expect": "desk"}
+        return a_set("a", examples=[example], waivers=[{"code": name, "reason": "so"}])
+
+    merged = merge_rules(a_set("a"), with_example("ours"), with_example("theirs"))
+
+    assert [it.name for it in merged.examples] == ["theirs", "ours"]
+    assert [it.code for it in merged.waivers] == ["theirs", "ours"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (a_set("ab", last="media"), a_set("ab", last="parking"), "rule “last”"),
+        (a_set("b"), RuleSet.read(1, [r | {"hold": True} for r in a_set("ab").write()]), "“a”"),
+    ],
+    ids=["changed twice", "removed and changed"],
+)
+def test_what_both_changed_differently_is_for_people_to_say(ours, theirs, said):
+    with pytest.raises(Conflict, match=said):
+        merge_rules(a_set("ab"), ours, theirs)
+
+
+@given(orders, orders, st.text("abcdefg", max_size=2))
+def test_a_side_that_did_nothing_leaves_the_other_as_it_is(before, after, gone):
+    base, changed = a_set(before), a_set("".join(it for it in after if it not in gone))
+
+    assert merge_rules(base, base, changed).write() == changed.write()
+    assert merge_rules(base, changed, base).write() == changed.write()

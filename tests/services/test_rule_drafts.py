@@ -30,7 +30,9 @@ from directory.services.rule_drafts import (
     draft_called,
     drafts,
     open_draft,
+    rebase_draft,
 )
+from directory.services.rules import publish_rules
 from tests.builders import OFFICE_RULES
 
 WEI = "wei@x.example"
@@ -214,3 +216,40 @@ def test_of_a_whole_file_taken_in_the_history_names_some_and_counts_the_rest(off
 
     told = happened(office)[1].after
     assert (len(told["changes"]), told["more"]) == (100, 30)
+
+
+def test_what_was_published_meanwhile_is_taken_into_the_draft(office):
+    begin(office)
+    change(office, partial(add_rule, value=VISITS))
+    tours = VISITS | {"id": "tours", "when": {"words": {"any": ["tour"]}}}
+    published(office, [tours, *OFFICE_RULES])
+
+    with office.db.writing() as session:
+        draft = rebase_draft(session, desk="enquiry-desk", by=CHEN, now=office.now())
+
+    assert draft == look(office)
+    assert (draft.base_version, draft.version, draft.author) == (2, 3, CHEN)
+    assert [it.id for it in draft.rules.rules] == ["tours", "newspapers", "visits", "desk"]
+    assert (happened(office)[-1].type, happened(office)[-1].after["base_version"]) == ("rebased", 2)
+    with office.db.writing() as session:
+        again = rebase_draft(session, desk="enquiry-desk", by=WEI, now=office.now())
+    assert (again, len(happened(office))) == (draft, 3)
+
+
+def test_what_both_changed_is_named_and_the_draft_stays_as_it_was(office):
+    begin(office)
+    change(office, partial(change_rule, id="newspapers", value=VISITS | {"id": "newspapers"}))
+    published(office, [OFFICE_RULES[0] | {"hold": True}, OFFICE_RULES[1]])
+    before = look(office)
+
+    with office.db.writing() as session, pytest.raises(Conflict, match="rule “newspapers”"):
+        rebase_draft(session, desk="enquiry-desk", by=WEI, now=office.now())
+    with office.db.writing() as session, pytest.raises(Conflict, match="Somebody else"):
+        rebase_draft(session, desk="enquiry-desk", by=WEI, now=office.now(), expected=1)
+
+    assert look(office) == before
+
+
+def published(parts: Parts, values: list[dict[str, Any]]) -> None:
+    with parts.db.writing() as session:
+        publish_rules(session, values, reason="meanwhile", by=CHEN, now=parts.now())
