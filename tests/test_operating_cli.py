@@ -111,6 +111,19 @@ def test_doctor_ends_with_1_when_something_fails_and_repairs_what_it_can(
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
+def test_a_configuration_with_a_password_in_it_is_for_its_owner_alone(
+    run: Run, configuration: str
+) -> None:
+    file = Path(configuration)
+    file.chmod(0o644)
+    assert run("doctor", "--only", "secrets.private").exit_code == 0  # there is nothing in it
+
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('token = ""', 'token = "scraper"'), encoding="utf-8")
+    told = run("doctor", "--only", "secrets.private")
+    assert (told.exit_code, "directory.toml" in told.stdout) == (1, True)
+
+
 class NoDns:
     def __getattr__(self, name: str) -> Any:
         raise Unavailable("DNS: LifetimeTimeout")

@@ -50,15 +50,17 @@ def sound(
     session.execute(insert(alarms).on_conflict_do_nothing(), {"kind": kind.value, "facts": {}})
     held = session.execute(_known(kind).with_for_update()).one()
     values: dict[str, Any] = {"seen_at": now, "since": held.since or now}
-    mailed = _due(held.mailed_at, now) and not _still_waits(session, held.facts)
-    if mailed:
+    mailed = False
+    if _due(held.mailed_at, now):
         log.error("alarm", kind=kind.value, **facts)
-        letters = Letters(session, settings, now=now).alarm(
-            ALARMS[kind].filled(facts), since=values["since"], kind=kind.value
-        )
-        session.add_all(letters)
         values["mailed_at"] = now
-        values["facts"] = {"deliveries": [str(letter.id) for letter in letters], "told": facts}
+        if not _still_waits(session, held.facts):
+            letters = Letters(session, settings, now=now).alarm(
+                ALARMS[kind].filled(facts), since=values["since"], kind=kind.value
+            )
+            session.add_all(letters)
+            values["facts"] = {"deliveries": [str(letter.id) for letter in letters], "told": facts}
+            mailed = bool(letters)
     session.execute(sa.update(alarms).where(alarms.c.kind == kind.value).values(values))
     return mailed
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -14,7 +16,7 @@ from directory.domain.contacts import LANGUAGES, DepartmentStatus, PointKind, Po
 from directory.domain.errors import NotFound
 from directory.services.doctor.words import Checks, Level, Patient, Verdict, both, fail, ok, warn
 from directory.services.proofs import examine_rules
-from directory.settings import SECURITY_TXT_DAYS, weak_keys
+from directory.settings import SECURITY_TXT_DAYS, Settings, weak_keys
 
 _EXPIRES_SOON = timedelta(days=30)
 _NAMED = 5  # of many, so many by name
@@ -40,11 +42,24 @@ def _key(patient: Patient) -> Verdict:
 def _open_files(patient: Patient) -> list[str]:
     settings = patient.parts.settings
     known = [settings.root / settings.secret_key_file] if settings.secret_key_file else []
+    if settings.path is not None and _holds_a_secret(settings):
+        known.append(settings.path)
     return [
         str(path)
         for path in known
         if path.is_file() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     ]
+
+
+def _holds_a_secret(settings: Settings) -> bool:
+    """Whether a password or token stands in the configuration file itself."""
+    secrets = {
+        "mail.url": urlsplit(settings.mail.url).password,
+        "database.url": urlsplit(settings.database.url).password,
+        "inbound.imap": urlsplit(settings.inbound.imap).password,
+        "metrics.token": settings.metrics.token.get_secret_value(),
+    }
+    return any(secret and settings.origin(key) == "file" for key, secret in secrets.items())
 
 
 def _private(patient: Patient) -> Verdict:
@@ -204,8 +219,6 @@ def _some(slugs: list[str]) -> str:
 
 def close_to_others(patient: Patient) -> None:
     """Take reading from everybody else, where keys are."""
-    from pathlib import Path
-
     for file in _open_files(patient):
         Path(file).chmod(0o600)
 
