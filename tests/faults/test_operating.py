@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from directory.adapters import migrations
 from directory.cli import cli
 from directory.parts import Parts
+from directory.web import operating
 from tests.builders import parts_for, plant_office
 from tests.faults.serving import Service, running
 from tests.postgres import PostgresServer
@@ -57,16 +58,22 @@ def patient_office(sqlite_url: str, tmp_path: Path) -> Iterator[Parts]:
 
 
 def test_f22_p3_a_full_disk_is_not_ready_and_ready_again_when_there_is_room(
-    patient_office: Parts,
+    patient_office: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Reading goes on meanwhile, so only what writes can tell."""
+    monkeypatch.setattr(operating, "_PROBED_FOR_S", 0.2)
     client = client_of(patient_office)
     client.get("/en/")  # whatever a first request writes is written
-    patient_office.let_go()
+    assert status(client) == 200
     with no_room():
-        full = [status(client), client.get("/healthz").status_code]
+        eventually(lambda: status(client) == 503, within=5, what="not ready")
+        told = [client.get(path).status_code for path in ("/healthz", "/en/departments/")]
+        checks = client.get("/readyz").json
         patient_office.let_go()
 
-    assert full == [503, 200]
+    assert told == [200, 200]
+    assert checks is not None and checks["checks"]["database"] == "unavailable"
+    assert checks["checks"]["ledger"] == "ok"  # read, as all that is not written can be
     assert status(client) == 200
 
 
