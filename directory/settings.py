@@ -84,6 +84,13 @@ def _addresses(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _log_mailbox(value: str) -> str:
+    # Behind a "+" come 31 characters more, and 64 are what a name may have (RFC 5321).
+    if value and len(EmailAddress.parse(_addresses((value,))[0]).local) > 33:
+        raise ValueError(f"“{value}”: at most 33 characters may stand before the @")
+    return value
+
+
 class FooterSettings(Section):
     icp: str = ""
     police: str = ""
@@ -218,7 +225,7 @@ class CanarySettings(Section):
 class InboundSettings(Section):
     lmtp: str = ""
     imap: str = ""
-    log_mailbox: str = ""
+    log_mailbox: Annotated[str, AfterValidator(_log_mailbox)] = ""
 
     @property
     def configured(self) -> bool:
@@ -316,7 +323,7 @@ class Settings(Section):
 
     @property
     def copies_answers(self) -> bool:
-        """Whether departments' answers are to be copied to us. Without [inbound] none would come."""
+        """Whether answers are to be copied to us. Without [inbound] none would come."""
         return self.mail.reply_mode == "copy" and self.inbound.configured
 
     def origin(self, key: str) -> str:

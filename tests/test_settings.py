@@ -324,3 +324,27 @@ def test_mail_is_kept_in_a_folder_only_where_none_leaves(tmp_path, url, folder):
     settings = load_settings(path, environ={}, env="test")
 
     assert settings.mail_folder == (tmp_path / folder if folder else None)
+
+
+# What comes back
+
+
+def test_answers_are_copied_where_they_can_come_back_to():
+    assert not load().copies_answers
+    for way in ("lmtp", "imap", "log_mailbox"):
+        value = "log@institute.example"
+        assert load({"inbound": {way: value}}).copies_answers
+        assert not load({"inbound": {way: value}, "mail": {"reply_mode": "direct"}}).copies_answers
+    assert load({"mail": {"from": "a@b.example"}}).log_mailbox == "log@b.example"
+    assert load({"mail": {"bounce_domain": "c.example"}}).log_mailbox == "log@c.example"
+
+
+@pytest.mark.parametrize("value", ["log", "log at x", f"{'l' * 34}@institute.example"])
+def test_an_address_that_nothing_can_come_back_to_is_refused(value):
+    assert "inbound.log_mailbox" in problems({"inbound": {"log_mailbox": value}})
+
+
+def test_the_password_of_a_mailbox_is_not_shown():
+    shown = dict(load({"inbound": {"imap": "imaps://a:hush@h.example"}}).leaves())
+
+    assert shown["inbound.imap"] == "imaps://a:•••@h.example"

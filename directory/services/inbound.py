@@ -64,6 +64,8 @@ _PATIENCE = timedelta(days=1)
 _FARTHEST = timedelta(hours=1)
 _OUR_ID = re.compile(r"<([0-9A-HJKMNP-TV-Z]{8})\.\d{1,6}@([^>]{1,250})>\Z")
 _TAG = re.compile(r"\[[A-Z]{0,8}-?([0-9A-Z]{4}-[0-9A-Z]{4})\b")
+# Lines in an enquiry's history that mail of programs may add in a day.
+_NOTED_A_DAY = 20
 _NO_ADDRESS = re.compile(r"[\x00-\x20\x7f]")
 _TEXT_OF_A_BOUNCE = 6_000
 # Mail with the address that copies of answers go to.
@@ -378,9 +380,12 @@ def _what_it_says(
 
 
 def _note(session: Session, found: Incoming, type: str, desk: Desk) -> None:
-    """One line in the history of the enquiry it belongs to; nothing else follows."""
+    """One line in the history of the enquiry it belongs to; nothing else follows.
+
+    Not for each of a flood, which two programs that answer one another could make.
+    """
     enquiry = _locked(session, enquiries.c.id == found.enquiry_id)
-    if enquiry is None:
+    if enquiry is None or _came_today(session, enquiry, desk.now) > _NOTED_A_DAY:
         return
     after = {"incoming": str(found.id)}
     if found.delivery_id is not None:
@@ -392,6 +397,21 @@ def _locked(session: Session, which: sa.ColumnElement[bool]) -> Enquiry | None:
     """The enquiry that *which* names, nobody else's until this transaction ends."""
     return session.scalar(
         sa.select(Enquiry).where(which).with_for_update().execution_options(populate_existing=True)
+    )
+
+
+def _came_today(session: Session, enquiry: Enquiry, now: datetime) -> int:
+    """How many messages about *enquiry* came within a day."""
+    return (
+        session.scalar(
+            sa.select(sa.func.count())
+            .select_from(incoming)
+            .where(
+                incoming.c.enquiry_id == enquiry.id,
+                incoming.c.received_at > now - timedelta(days=1),
+            )
+        )
+        or 0
     )
 
 

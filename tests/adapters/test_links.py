@@ -235,3 +235,52 @@ def test_any_other_address_is_no_bounce(text):
     for address in (text, f"bounce+{text}@{DOMAIN}"):
         with pytest.raises(LinkRefused, match="forged"):
             signer.read_envelope_sender(address, domain=DOMAIN)
+
+
+# Where copies of answers come to
+
+LOG = "log@contact.institute.example"
+
+
+@given(symbols)
+def test_the_address_for_copies_of_answers_tells_the_enquiry(symbols):
+    address = signer.log_address(symbols, mailbox=LOG)
+
+    assert signer.read_log_address(address, mailbox=LOG) == symbols
+    assert signer.read_log_address(f" {address.upper()}", mailbox="LOG@Contact.institute.example")
+    assert address == address.lower() and len(address.partition("@")[0]) <= 64
+    longest = f"{'l' * 33}@x.example"
+    assert len(signer.log_address(symbols, mailbox=longest).partition("@")[0]) == 64
+
+
+def test_an_altered_address_for_copies_of_answers_is_forged():
+    address = signer.log_address(REFERENCE, mailbox=LOG)
+    local = address.partition("@")[0]
+    altered = [
+        *(
+            f"{local[:at]}{'0' if local[at] != '0' else '1'}{local[at + 1 :]}"
+            for at in range(4, 34)
+        ),
+        *("log", "log+", "log+.", local.replace("+", "-"), local[:-1], f"{local}0", "log+停车.x"),
+    ]
+
+    for name in altered:
+        with pytest.raises(LinkRefused, match="forged"):
+            signer.read_log_address(f"{name}@contact.institute.example", mailbox=LOG)
+    for other in ("log@elsewhere.example", "answers@contact.institute.example"):
+        with pytest.raises(LinkRefused, match="forged"):
+            signer.read_log_address(address, mailbox=other)
+    bounce = signer.envelope_sender(
+        DeliveryKind.ROUTED, 1, NOON, domain="contact.institute.example"
+    )
+    with pytest.raises(LinkRefused, match="forged"):
+        signer.read_log_address(bounce, mailbox=LOG)
+
+
+def test_an_address_for_copies_of_answers_outlives_a_new_key():
+    before, rotated = Signer("first of all"), Signer("second to none", "first of all")
+    address = before.log_address(REFERENCE, mailbox=LOG)
+
+    assert rotated.read_log_address(address, mailbox=LOG) == REFERENCE
+    with pytest.raises(LinkRefused):
+        Signer("second to none").read_log_address(address, mailbox=LOG)

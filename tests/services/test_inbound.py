@@ -264,7 +264,8 @@ def test_f30_p11_an_automatic_reply_changes_nothing_wherever_it_goes(place):
     now, all_mail, told = look(place.db, enquiry)
     assert (now.status, now.attention) == (before[0].status, before[0].attention)
     assert len(all_mail) == len(before[1])
-    assert told.count("automatic_reply") == 3 * len(AUTOMATIC) and "answered" not in told
+    assert "automatic_reply" in told and "answered" not in told
+    assert len(told) <= 2 + 20  # a flood of them does not fill the history
 
 
 def test_f30_a_forged_or_unknown_bounce_is_held_and_does_nothing(place):
@@ -817,6 +818,21 @@ def test_one_that_kills_whoever_sorts_it_is_held_after_three_tries(place, clock,
     assert inbox.work_off(place) == 1
 
     assert verdict(place)[::2] == ("held", "not to be sorted")
+
+
+def test_several_workers_each_begin_another(place):
+    for number in range(2):
+        come_back(place, a_letter(f"{number}@y.example"), work=False)
+
+    with place.db.writing() as first:
+        one = inbound.begin(first, place.now())
+        if not place.db.is_sqlite:  # which has one writer at a time
+            with place.db.writing() as second:
+                two = inbound.begin(second, place.now())
+            assert one is not None and two is not None and one.id != two.id
+    with place.db.writing() as session:
+        left = inbound.begin(session, place.now())
+    assert (left is None) == (not place.db.is_sqlite)
 
 
 def test_a_clock_that_went_back_strands_nothing(place, clock):
