@@ -199,7 +199,7 @@ def amend_department(
     typed = typed_cells(cells)
     watch = (
         nobody_stranded(session, settings=settings, now=now)
-        if successor or any(map(_leads_mail, typed))
+        if successor or any(_may_strand(column, text) for column, text in typed.items())
         else nullcontext()
     )
     with watch:
@@ -271,12 +271,15 @@ def suspend_mailbox(
     return mailbox
 
 
-def _leads_mail(column: str) -> bool:
-    """Whether *column* has a say in where enquiries arrive."""
+def _may_strand(column: str, text: str | None) -> bool:
+    """Whether putting *text* into *column* can take a mailbox from enquiries.
+
+    Another address does not: rules follow it, as they follow another slug.
+    """
     slot = slot_of(column)
     if slot is not None:
-        return slot.kind is PointKind.EMAIL
-    return column in {"slug", "deputy", "backup_email", "routing_email"}
+        return slot.kind is PointKind.EMAIL and not slot.detail and not text
+    return column == "deputy" or (column in {"backup_email", "routing_email"} and not text)
 
 
 def _heir(session: Session, department: Department, slug: str) -> Department | None:
