@@ -197,7 +197,7 @@ def publish_draft(
     Conflict where newer rules were published since the draft began, or it, or the directory,
     changed since it was looked at; NotFound; RuleInvalid without a reason or for a time past.
     """
-    newest = _alone(session)
+    newest = _alone(session, with_directory=True)
     draft = draft_called(session, name)
     if draft.base_version != newest:
         raise Conflict(
@@ -241,7 +241,7 @@ def rollback_rules(
     It passes the same examination as any other: what was right then may name a department that is
     closed now. Raises as ``publish_draft`` does.
     """
-    newest = _alone(session)
+    newest = _alone(session, with_directory=True)
     if version == newest:
         raise Conflict(f"Version {version} is the newest: there is nothing to go back from")
     return _publish_examined(
@@ -274,7 +274,7 @@ def publish_file(
     *reason* this once: a file of departments and topics cannot be asked one by one, and what it
     says is kept as it says it. Raises RulesRefused.
     """
-    newest = _alone(session)
+    newest = _alone(session, with_directory=True)
     examination = examine(session, rules, settings=settings, now=now)
     named = {name_of(it): it for it in examination.open_warnings()}
     return _publish_examined(
@@ -291,10 +291,17 @@ def publish_file(
     )
 
 
-def _alone(session: Session) -> int:
-    """Keep others from publishing until this transaction ends; the newest version there is."""
+def _alone(session: Session, *, with_directory: bool = False) -> int:
+    """Keep others from publishing until this transaction ends; the newest version there is.
+
+    *with_directory* also keeps the directory as it is: who changes it comes before or after.
+    """
     if session.get_bind().dialect.name == "postgresql":
-        # Readers go on. SQLite has one writer at a time by nature.
+        # Readers go on. SQLite has one writer at a time by nature. The directory first, as those
+        # have it who change it and then publish what follows: the other way round each would
+        # wait for the other.
+        if with_directory:
+            session.execute(sa.select(directory_version.c.version).with_for_update(read=True))
         session.execute(sa.text("LOCK TABLE rule_set IN SHARE ROW EXCLUSIVE MODE"))
     return session.scalar(sa.select(sa.func.max(rule_sets.c.version))) or 0
 
@@ -345,9 +352,7 @@ def _publish_examined(
 
 def _still_holds(session: Session, examination: Examination, rules: RuleSet, newest: int) -> None:
     """That what was examined is what is there. Raises Conflict."""
-    # Held until this transaction ends: who changes the directory comes before or after it.
-    asked = sa.select(directory_version.c.version).with_for_update(read=True)
-    directory = session.scalar(asked) or 0
+    directory = session.scalar(sa.select(directory_version.c.version)) or 0
     if examination.newest != newest:
         raise Conflict(f"Version {newest} of the rules was published meanwhile: look at it first")
     if _written(examination.rules) != _written(rules):

@@ -24,6 +24,7 @@ from directory.domain.errors import Conflict, NotFound
 from directory.domain.routing import RuleInvalid, RuleSet, Waiver
 from directory.domain.rule_edits import add_rule, change_rule, keep_example, replace_all
 from directory.parts import Parts
+from directory.services.contacts import close_department
 from directory.services.rule_drafts import (
     change_draft,
     draft_called,
@@ -42,7 +43,7 @@ from directory.services.rules import (
     rules_named,
     versions,
 )
-from tests.builders import MONDAY_NOON, OFFICE_RULES, a_submission, submit
+from tests.builders import MONDAY_NOON, OFFICE_RULES, a_department, a_submission, submit
 
 WEI = "wei@x.example"
 VISITS: dict[str, Any] = {
@@ -278,32 +279,18 @@ def test_of_two_who_publish_at_once_one_is_told_to_look_again(office):
                 now=office.now(),
             )
     told: dict[str, Any] = {}
-    together = threading.Barrier(2)
 
     def one(name: str) -> None:
-        together.wait()
-        try:
-            with office.db.writing() as session:
-                told[name] = publish_draft(
-                    session,
-                    name,
-                    settings=office.settings,
-                    reason=name,
-                    by=WEI,
-                    now=office.now(),
-                ).rules.version
-        except Conflict as error:
-            told[name] = str(error)
+        with office.db.writing() as session:
+            told[name] = publish_draft(
+                session, name, settings=office.settings, reason=name, by=WEI, now=office.now()
+            ).rules.version
 
-    threads = [threading.Thread(target=one, args=(name,)) for name in ("one", "two")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    errors = at_once(partial(one, "one"), partial(one, "two"))
 
-    [version, refusal] = sorted(told.values(), key=str)
-    assert version == 2
-    assert "version 2 was published since" in refusal
+    [refusal] = [error for error in errors if error]
+    assert list(told.values()) == [2]
+    assert isinstance(refusal, Conflict) and "version 2 was published since" in str(refusal)
     with office.db.reading() as session:
         assert [it.version for it in versions(session, office.now())] == [2, 1]
         assert len(drafts(session)) == 1
@@ -446,3 +433,58 @@ def test_publishing_keeps_the_directory_as_it_is(office):
     with office.db.reading() as session:
         after = session.execute(sa.select(departments).order_by(departments.c.slug)).all()
     assert before == after
+
+
+def test_of_one_who_closes_and_one_who_publishes_at_once_neither_is_right_alone(office):
+    """Events is closed while a rule that names it is published: one of them is told."""
+    with office.db.writing() as session:
+        session.add(a_department("Events"))
+    draft(office, partial(add_rule, value=VISITS | {"send_to": "events"}))
+    seen = looked_at(office)
+    together = threading.Barrier(2)
+
+    def closes() -> None:
+        with office.db.writing() as session:
+            together.wait()
+            close_department(
+                session,
+                "events",
+                successor="media",
+                settings=office.settings,
+                now=office.now(),
+                by=WEI,
+            )
+
+    def publishes() -> None:
+        together.wait()
+        publish(office, examination=seen)
+
+    errors = at_once(closes, publishes)
+
+    assert all(error is None or isinstance(error, Conflict) for error in errors)
+    with office.db.reading() as session:
+        published = office.published(session, office.now())
+        closed = department_by_slug(session, "events").status is DepartmentStatus.CLOSED
+    named = any(rule.send_to == "events" for rule in published.rules.rules)
+    assert closed and not named
+    # Where the rule was first it was published, and follows the department.
+    sends = [rule.send_to for rule in published.rules.rules if rule.id == "visits"]
+    assert sends == ([] if errors[1] else ["media"])
+
+
+def at_once(*acts: Callable[[], Any]) -> list[BaseException | None]:
+    """What each raised."""
+    raised: list[BaseException | None] = [None] * len(acts)
+
+    def run(number: int) -> None:
+        try:
+            acts[number]()
+        except Exception as error:
+            raised[number] = error
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
