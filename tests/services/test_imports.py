@@ -725,3 +725,57 @@ def test_a_topic_s_question_is_imported_whole_or_refused_with_what_is_wrong_in_i
     assert plan.tally.errors == 1
     [problem] = [it for change in changes for it in change.problems]
     assert (problem.column, problem.code) == ("question", "question.label")
+
+
+# Rules on the way in
+
+
+RULES_IN = """
+[[rules]]
+id = "gate"
+name = { en = "Gate" }
+when = { words = { any = ["gate", "大门"] } }
+send_to = "media"
+
+[[rules]]
+id = "desk"
+send_to = "enquiry-desk"
+
+[[examples]]
+name = "the gate"
+enquiry = { message = "the gate" }
+expect = "media"
+"""
+
+
+def test_examples_come_in_with_the_rules_and_go_when_that_is_undone(office: Parts) -> None:
+    plan, changes = look(office, source(RULES_IN, "rules.toml"))
+    done = take(office, source(RULES_IN, "rules.toml"))
+
+    def kept() -> list[str]:
+        with office.db.reading() as session:
+            rules = office.published(session, office.now() + timedelta(seconds=1)).rules
+        return [example.name for example in rules.examples]
+
+    assert str(plan.tally) == "0 added, 1 changed, 0 same, 0 errors"
+    assert {"gate", "newspapers", "example the gate"} <= changes[0].cells.keys()
+    assert kept() == ["the gate"]
+    take_back(office, done.id)
+    assert kept() == []
+
+
+def test_rules_with_errors_or_broken_examples_are_not_taken_in_with_the_rest(office: Parts) -> None:
+    topic = '\n[[topics]]\ncode = "lost"\nlabel = { en = "Lost" }\ndepartment = "media"\n'
+    never = RULES_IN.replace(
+        '[[rules]]\nid = "desk"',
+        '[[rules]]\nid = "never"\nsend_to = "parking"\n'
+        'when = { all = [{ words = { any = ["gate"] } }, { topic = ["apply"] }] }\n'
+        '[[rules]]\nid = "desk"',
+    )
+    before = everything(office)
+
+    for rules in (never, RULES_IN.replace('expect = "media"', 'expect = "parking"')):
+        with pytest.raises(Conflict, match="These rules cannot be published"):
+            take(office, source(topic + rules, "seed.toml"))
+
+    assert everything(office) == before
