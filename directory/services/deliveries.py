@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -133,6 +134,7 @@ def record_bounce(
     *,
     code: int,
     certain: bool,
+    named: Collection[str],
     published: Published,
     settings: Settings,
     signer: Signer,
@@ -140,10 +142,10 @@ def record_bounce(
 ) -> None:
     """*delivery* was accepted, and a machine farther on returned it for good.
 
-    What follows is as after a refusal, but never a mail to who sent the report or is named in it:
-    only to the deputy, else the desk, and only where the enquiry still waits there. *code* is the
-    SMTP reply in the report, 0 for none; it is not *certain* where the report names another
-    address than the delivery's.
+    What follows is as after a refusal: a mail to the deputy, else the desk, only where the enquiry
+    still waits there, and never to one of *named*, who sent the report or is named in it (P11).
+    *code* is the SMTP reply in the report, 0 for none; it is not *certain* where the report names
+    another address than the delivery's.
     """
     why = f"{report.status or ''} {report.text}".strip() or "no reason was given"
     assert delivery.id is not None
@@ -173,6 +175,7 @@ def record_bounce(
         signer=signer,
         now=now,
         came_back=True,
+        but_not_to=named,
     )
 
 
@@ -257,10 +260,12 @@ def _after_giving_up(
     signer: Signer,
     now: datetime,
     came_back: bool = False,
+    but_not_to: Collection[str] = (),
 ) -> None:
     """Pass the enquiry on where *delivery* was its way to a department; else only record it.
 
     One that *came_back* was theirs for a while: by now the enquiry may be answered, or elsewhere.
+    *but_not_to* are addresses that are passed over.
     """
     if delivery.kind is DeliveryKind.VERIFICATION:
         question_refused(session, delivery, now=now)
@@ -299,7 +304,7 @@ def _after_giving_up(
         settings=settings,
         signer=signer,
         now=now,
-        tried=tried,
+        tried=[*tried, *but_not_to],
     )
     refused = "bounced" if came_back else "refused"
     enquiry.needs_attention(refused if again else "undeliverable")

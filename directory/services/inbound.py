@@ -329,12 +329,20 @@ def _returned(
             report,
             code=reply_code(report.text),
             certain=certain,
+            named=_named_in(found, letter),
             published=desk.published,
             settings=desk.settings,
             signer=desk.signer,
             now=now,
         )
         found.done(IncomingKind.BOUNCE, now, str(report.status or "failed"))
+
+
+def _named_in(found: Incoming, letter: Letter) -> set[str]:
+    """Who sent a report, and whom it tells of: nothing that follows goes there."""
+    named = {found.envelope_from or "", *letter.addresses("from", "sender", "reply-to")}
+    named.update(*(report.recipients for report in letter.reports))
+    return {address for address in named if _key(address)}
 
 
 def _wait(found: Incoming, now: datetime) -> None:
