@@ -741,6 +741,18 @@ def test_p11_nothing_is_ever_sent_to_who_wrote_or_stands_in_what_came(place):
     assert to == {"parking@institute.example", "admissions@institute.example", "liwei@example.com"}
 
 
+def test_p11_a_bounced_mail_goes_past_who_reports_it_and_who_it_tells_of(place):
+    """Seen to fail with _named_in() that names nobody."""
+    enquiry = sent(place)
+    sender = the(place, enquiry, DeliveryKind.ROUTED).envelope_sender
+    # Parking passes its mail on to Admissions, its deputy, and that is where it failed.
+    report = dsn(sender, "Admissions@institute.example", original="parking@institute.example")
+
+    come_back(place, report, sender)
+
+    assert the(place, enquiry, DeliveryKind.ROUTED).recipient == "desk@institute.example"
+
+
 # Holding and forgetting
 
 
