@@ -124,6 +124,20 @@ def test_a_word_within_another_is_a_wider_condition():
     assert finding.covered_by == ("media",)
 
 
+def test_a_way_past_earlier_rules_is_found_beside_a_word_that_brings_another():
+    elsewhere = tuple(code for code in (*KNOWN.topics, "") if code != "press")
+    published = rules(
+        a_rule("r1", AllOf((TopicIs(("press",)), Not(Mentions(("visa application",)))))),
+        a_rule("r2", AllOf((Mentions(("visa",)), ReplyLanguageIs(("en",))))),
+        a_rule("r3", AllOf((Mentions(("visa",)), ReplyLanguageIs(("zh-Hans", "any"))))),
+        a_rule("r4", AllOf((TopicIs(elsewhere), Mentions(("gate",))))),
+        # Reached by whoever asks about anything else and mentions neither.
+        a_rule("media", CountryIs(("GB",))),
+    )
+
+    assert "rule.unreachable" not in {it.code for it in examine(published).findings}
+
+
 def test_a_rule_that_contradicts_itself_is_never_reached():
     published = rules(a_rule("media", AllOf((TopicIs(("press",)), Not(TopicIs(("press",)))))))
 
