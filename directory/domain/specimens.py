@@ -80,7 +80,7 @@ def enquiries(space: Space, box: Box, **given: Any) -> Iterator[dict[str, Any]]:
             fields[name] = value
     if space.place("page") is not None:
         source, origin = space.allowed(box, "page")[0]
-        fields |= {key: value for key, value in (("source", source), ("origin", origin)) if value}
+        fields |= {key: value for key, value in (("from", source), ("origin", origin)) if value}
     answers = {
         code: value
         for kind, code in _answers(space)
