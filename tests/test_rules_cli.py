@@ -95,8 +95,8 @@ def test_one_rule_or_a_whole_version_is_shown_with_who_published_it_and_why(run,
         (("show", "--version", "9"), 4),
         (("list", "--draft"), 4),
         (("list", "--draft", "--published"), 2),
-        (("replay",), 4),
-        (("diff",), 4),
+        (("replay", "--draft"), 4),
+        (("diff", "published"), 4),
         (("diff", "1", "yesterday"), 4),
         (("rollback", "1"), 2),
         (("rollback", "1", "--reason", "x"), 5),
@@ -272,6 +272,10 @@ def test_replay_tells_what_would_move_and_by_which_rules(run, office, file):
     assert told["items"][0]["new"]["outcome"] == {"hold": True}
     assert "重放1件，变动1件" in run("rules", "replay", "--lang", "zh-Hans").out
     assert run("rules", "replay", "--version", "1").out == "replayed 1, moved 0\n"
+    run("rules", "discard", "--yes")
+    alone = run("rules", "replay")
+    assert (alone.out, "there is no draft" in alone.err) == ("replayed 1, moved 0\n", True)
+    assert run("rules", "diff").out == "= nothing differs\n"
 
 
 # Changed
@@ -298,6 +302,8 @@ def test_a_file_becomes_the_draft_and_the_draft_a_version(run, file, office):
         "past",
     ]
     assert run("rules", "diff", "1", "2").out == taken.out
+    last = run("rules", "diff")
+    assert (last.out, "there is no draft" in last.err) == (taken.out, True)
     assert run("rules", "draft", "--list").out == ""
 
 

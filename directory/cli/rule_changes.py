@@ -210,15 +210,25 @@ def _waivers(texts: tuple[str, ...], seen: Any) -> list[Any]:
 
 
 @rules.command("diff")
-@click.argument("older", default="published", metavar="[A")
-@click.argument("newer", default=DRAFT, metavar="B]")
+@click.argument("older", default="", metavar="[A")
+@click.argument("newer", default="", metavar="B]")
 @common
 def rules_diff(talk: Talk, older: str, newer: str) -> None:
-    """What differs from A to B: a version's number, “published”, “draft” or “draft:NAME”."""
+    """What differs from A to B: a version's number, “published”, “draft” or “draft:NAME”.
+
+    Without B it is the draft. Without both, and without a draft, it is what was published last.
+    """
     from directory.domain.rule_changes import diff_rules
+    from directory.services.rule_drafts import drafts
 
     with talk.parts.db.reading() as session:
-        changes = diff_rules(named(talk, session, older), named(talk, session, newer))
+        if not older and not any(draft.name == DRAFT for draft in drafts(session)):
+            newest = named(talk, session, "newest").version
+            older, newer = str(newest - 1) if newest > 1 else "newest", "newest"
+            talk.say(say(talk, "there is no draft: version {n} and the one before", n=newest))
+        changes = diff_rules(
+            named(talk, session, older or "published"), named(talk, session, newer or DRAFT)
+        )
     talk.data({"changes": [change.to_json() for change in changes]}, _change_lines(changes, talk))
 
 

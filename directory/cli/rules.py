@@ -102,6 +102,8 @@ _CHINESE = {
     "rule": "规则",
     "waiver": "豁免",
     "nothing differs": "没有差异",
+    "there is no draft: version {n} and the one before": "没有草稿：比较第{n}版与其前一版",
+    "there is no draft: the published rules beside themselves": "没有草稿：以已发布的规则自行比较",
     "published version {n}": "已发布第{n}版",
     "published version {n}, which decides from {at}": "已发布第{n}版，自{at}起生效",
     "version {n} was still to begin, and now never will": "第{n}版尚未生效，已被取代",
@@ -527,7 +529,9 @@ def rules_replay(talk: Talk, file: Any, count: int, **wanted: Any) -> None:
     now = talk.parts.now()
     items: list[dict[str, Any]] = []
     with talk.parts.db.reading() as session, progress(talk, "replaying") as bar:
-        found = from_file(file) if file else named(talk, session, meant(**wanted) or DRAFT)
+        found = from_file(file) if file else named(talk, session, meant(**wanted))
+        if found.version and not file and not meant(**wanted):
+            talk.say(say(talk, "there is no draft: the published rules beside themselves"))
         deciding = talk.parts.published(session, now)
         other = talk.parts.published_with(session, found, now)
         replay = Replay(session, deciding, other, count=count, progress=bar)
