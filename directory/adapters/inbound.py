@@ -71,6 +71,15 @@ _AUTOMATIC_SUBJECT = re.compile(
     )"""
 )
 
+# The line a mail program puts before the mail that is answered, or that a signature begins with.
+_QUOTE_BEGINS = re.compile(
+    r"""(?ix) (?: -{2,}\s?$ | _{10,}
+    | -{3,} .{0,40} (?:original|forwarded|原始|转发|原邮件) .{0,40} -{3,}
+    | on\s .{4,200} \b wrote\s?: \s?$ | .{0,200} (?:写道|寫道) \s?[:：] \s?$
+    | am\s .{4,200} schrieb .{0,100} : \s?$ | le\s .{4,200} [ée]crit\s?: \s?$
+    | (?:from|发件人|發件人|寄件者|寄件人) \s?[:：] \s? .{0,200} @ )"""
+)
+
 Headers = Mapping[str, tuple[str, ...]]
 
 
@@ -136,6 +145,17 @@ class Letter:
         """The envelope sender of the message that is returned, where the report tells it."""
         found = (*self.returned.get("return-path", ()), *self.returned.get("x-envelope-from", ()))
         return [address for text in found for address in _addresses(text)]
+
+    @property
+    def own_words(self) -> str:
+        """``text`` without the mail it answers, as far as usual marks tell that."""
+        lines = []
+        for line in self.text.splitlines():
+            if _QUOTE_BEGINS.match(line):
+                break
+            if not line.lstrip().startswith(">"):
+                lines.append("".join(c for c in line.expandtabs() if c.isprintable()).rstrip())
+        return "\n".join(lines).strip()
 
     @property
     def hops(self) -> int:

@@ -151,6 +151,30 @@ def test_two_authors_are_none():
     assert read_letter(a_letter("x@y.example", sender="a@b.example, c@d.example")).author == ""
 
 
+@pytest.mark.parametrize(
+    "quote",
+    [
+        "On Mon, 23 Nov 2026 at 14:00, Chen Hui <c@x.example> wrote:\n> hello",
+        "在 2026年11月23日，陈辉 写道：\n> 您好",
+        "-----Original Message-----\nFrom: Chen Hui",
+        "-----原始邮件-----\n发件人：陈辉",
+        "From: Chen Hui <c@x.example>\nSent: Monday",
+        "发件人: 陈辉 <c@x.example>",
+        "________________________________\nVon: x",
+        "Am 23.11.2026 um 14:00 schrieb Chen Hui:",
+        "Le 23 nov. 2026 à 14:00, Chen Hui a écrit :",
+        "-- \nLi Wei, Example Ltd",
+        "> only quoted",
+    ],
+)
+def test_of_a_reply_the_own_words_are_told_from_what_it_answers(quote):
+    letter = read_letter(
+        a_letter(TO, text=f"A blue car.\n\n> quoted\nFrom here\x07 on.\n\n{quote}")
+    )
+
+    assert letter.own_words == "A blue car.\n\nFrom here on."
+
+
 # P11: what a program wrote
 
 
