@@ -29,6 +29,7 @@ from directory.web import (
     public,
     search,
     shell,
+    visitor,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def app_of(parts: Parts) -> Flask:
         operating.bp,
         problems.bp,
         enquiry.bp,
+        visitor.bp,
         actions.bp,
         api.bp,
         dev.bp,

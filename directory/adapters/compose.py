@@ -102,6 +102,13 @@ class CommonInputs(LetterInputs):
     answer_by: str | None
 
 
+class AddedMessage(TypedDict):
+    """What the visitor wrote later, and when."""
+
+    at: str
+    message: str
+
+
 class RoutedInputs(CommonInputs):
     """The mail to a department.
 
@@ -112,7 +119,7 @@ class RoutedInputs(CommonInputs):
     the visitor answered, in words. ``tags`` are those of the rule. ``covers_for`` names the
     department it was for, where that could not take it. ``passed_on`` and ``references``, the
     Message-IDs of the earlier mails to departments, are there after a move. ``action_url`` is the
-    recipient's own link, whole; a copy has none.
+    recipient's own link, whole; a copy has none. ``added`` is what the visitor wrote since.
     """
 
     from_style: Literal["visitor-via", "service"]
@@ -137,6 +144,7 @@ class RoutedInputs(CommonInputs):
     passed_on: NotRequired[PassedOn]
     references: NotRequired[list[str]]
     action_url: NotRequired[str]
+    added: NotRequired[list[AddedMessage]]
 
 
 class CopyInputs(RoutedInputs):
@@ -158,6 +166,39 @@ class AcknowledgementInputs(CommonInputs):
 
     department_phone: str
     status_url: str
+
+
+class NoteInputs(CommonInputs):
+    """To the mailbox that has an enquiry: what the visitor did since.
+
+    ``what`` it was; ``message`` is what an addition says, "" else; ``sent_at`` when it was written.
+    ``email`` is where an answer goes now, "" where none is wanted by mail. ``references`` are the
+    Message-IDs of the earlier mails. ``action_url`` is the recipient's own link, "" where there is
+    nothing to do. An "erased" one has nothing of the visitor's in it.
+    """
+
+    what: Literal["added", "withdrawn", "address", "erased"]
+    department_slug: str
+    list_domain: str
+    reply_by: Literal["email", "phone", "none"]
+    email: str
+    message: str
+    message_language: str
+    sent_at: str
+    references: list[str]
+    action_url: str
+
+
+class LinkInputs(CommonInputs):
+    """To the visitor: a link asked for, without anything the visitor typed.
+
+    ``what`` it opens: the status page, or the page that gives the data out or deletes them until
+    ``closes_at``. ``url`` is whole.
+    """
+
+    what: Literal["status", "export", "erase"]
+    url: str
+    closes_at: str | None
 
 
 class Saying(TypedDict):
@@ -263,6 +304,10 @@ def compose(delivery: Delivery) -> bytes:
             return _alarm(delivery, cast(AlarmInputs, delivery.inputs))
         case DeliveryKind.REMINDER:
             return _reminder(delivery, cast(ReminderInputs, delivery.inputs))
+        case DeliveryKind.ADDITION | DeliveryKind.NOTICE:
+            return _note(delivery, cast(NoteInputs, delivery.inputs))
+        case DeliveryKind.LINK:
+            return _link(delivery, cast(LinkInputs, delivery.inputs))
 
 
 def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
@@ -274,6 +319,10 @@ def _routed(delivery: Delivery, m: RoutedInputs) -> bytes:
         "preheader": shortened(m["message"].partition("\n")[0], PREHEADER),
         "sent": _when(m, m["received_at"], delivery.language),
         "deadline": _when(m, m["answer_by"], delivery.language),
+        "added": [
+            {"when": _when(m, it["at"], delivery.language), "message": it["message"]}
+            for it in m.get("added", ())
+        ],
     }
     words = _words(delivery, page, "routed")
     sender = m["service_name"]
@@ -307,6 +356,37 @@ def _acknowledgement(delivery: Delivery, m: AcknowledgementInputs) -> bytes:
         "m": m,
         "lang": delivery.language,
         "deadline": _when(m, m["answer_by"], delivery.language),
+    }
+    words = _words(delivery, page)
+    header = [
+        *_common_header(delivery, m, m["service_name"], "", words["subject"]),
+        mime.token("X-Enquiry-Ref", m["reference"]),
+        mime.token("Auto-Submitted", "auto-replied"),
+    ]
+    return _message(delivery, header, page | words)
+
+
+def _note(delivery: Delivery, m: NoteInputs) -> bytes:
+    page = {"m": m, "lang": delivery.language, "sent": _when(m, m["sent_at"], delivery.language)}
+    words = _words(delivery, page, "note")
+    department = _one_line(m["department_name"])
+    header = [
+        *_common_header(delivery, m, m["service_name"], department, words["subject"]),
+        mime.token("X-Enquiry-Ref", m["reference"]),
+        mime.token("Auto-Submitted", "auto-generated"),
+        mime.list_id(department, f"{m['department_slug']}.{m['list_domain']}"),
+    ]
+    if references := m["references"]:
+        header.append(mime.token("In-Reply-To", references[-1]))
+        header.append(mime.token("References", *references))
+    return _message(delivery, header, page | words, "note")
+
+
+def _link(delivery: Delivery, m: LinkInputs) -> bytes:
+    page = {
+        "m": m,
+        "lang": delivery.language,
+        "closes": _when(m, m["closes_at"], delivery.language),
     }
     words = _words(delivery, page)
     header = [

@@ -40,10 +40,15 @@ _BOUNCE_LETTERS = {
     DeliveryKind.CHANGE_NOTICE: "c",
     DeliveryKind.ALARM: "w",  # a warning
     DeliveryKind.REMINDER: "m",
+    DeliveryKind.ADDITION: "d",
+    DeliveryKind.NOTICE: "n",
+    DeliveryKind.LINK: "l",
 }
 _BOUNCE_KINDS = {letter: kind for kind, letter in _BOUNCE_LETTERS.items()}
 
-LinkPurpose = Literal["status", "action", "verification", "unsubscribe"]
+LinkPurpose = Literal["status", "action", "export", "erase", "verification", "unsubscribe"]
+# Of links that name a recipient as well; the others name none.
+_FOR_A_RECIPIENT = frozenset({"action", "export", "erase"})
 
 
 class TokenState(StrEnum):
@@ -116,6 +121,21 @@ class Signer:
         """As :meth:`read_status_token`, for a recipient's link."""
         return self._read_link("action", token, version)
 
+    def confirmation_token(
+        self, purpose: Literal["export", "erase"], symbols: str, number: int, version: int
+    ) -> str:
+        """What the visitor opens who wanted a copy of their data, or to have them deleted.
+
+        *number* is that of the mail it stands in, within the enquiry.
+        """
+        return self._link(purpose, Link(symbols, number), version)
+
+    def read_confirmation_token(
+        self, purpose: Literal["export", "erase"], token: str, version: int
+    ) -> Link:
+        """As :meth:`read_status_token`, for such a link."""
+        return self._read_link(purpose, token, version)
+
     def verification_token(self, symbols: str, version: int) -> str:
         """What a mailbox that was asked opens to answer; *symbols* name the challenge."""
         return self._link("verification", Link(symbols), version)
@@ -142,7 +162,7 @@ class Signer:
 
     def _read_link(self, purpose: LinkPurpose, token: str, version: int) -> Link:
         link = link_in(token)
-        if (link.recipient is None) is (purpose == "action"):
+        if (link.recipient is None) is (purpose in _FOR_A_RECIPIENT):
             raise LinkRefused("forged")
         _, _, signature = token.rpartition("-")
         for secret in self._candidates(signature[:1]):

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from directory.adapters.db import (
     FLAGGED,
+    additions,
     attempts,
     contact_points,
     decisions,
@@ -38,7 +39,7 @@ from directory.domain.contacts import (
     by_position,
 )
 from directory.domain.delivery import Delivery, DeliveryState
-from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Event
+from directory.domain.enquiry import Addition, Decision, Enquiry, EnquiryStatus, Event
 from directory.domain.errors import NotFound
 from directory.domain.hours import OpeningHours
 from directory.domain.routing import Mailbox, Routes, RuleSet, Target, TopicRoute
@@ -543,6 +544,12 @@ def deliveries_of(session: Session, enquiry: Enquiry) -> list[Delivery]:
             .order_by(deliveries.c.position, deliveries.c.id)
         )
     )
+
+
+def additions_of(session: Session, enquiry: Enquiry) -> list[Addition]:
+    """What the visitor wrote after *enquiry* was sent, the first first."""
+    wanted = sa.select(Addition).where(additions.c.enquiry_id == enquiry.id)
+    return list(session.scalars(wanted.order_by(additions.c.id)))
 
 
 def events_of(session: Session, subject: str) -> list[Event]:

@@ -57,6 +57,15 @@ class DeliveryKind(StrEnum):
     CHANGE_NOTICE = "change_notice"
     ALARM = "alarm"
     REMINDER = "reminder"
+    # What a visitor adds, to the mailbox that has the enquiry; and what else it must know of it.
+    ADDITION = "addition"
+    NOTICE = "notice"
+    # To the visitor: a link asked for.
+    LINK = "link"
+
+
+TO_VISITORS = frozenset({DeliveryKind.ACKNOWLEDGEMENT, DeliveryKind.LINK})
+"""Sent to an address nobody verified."""
 
 
 class Outcome(StrEnum):

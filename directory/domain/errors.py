@@ -52,7 +52,7 @@ class LinkRefused(DirectoryError):
     (genuine once: 410).
     """
 
-    def __init__(self, reason: Literal["forged", "expired", "spent", "revoked"]) -> None:
+    def __init__(self, reason: Literal["forged", "expired", "spent", "revoked", "erased"]) -> None:
         self.reason = reason
         super().__init__(f"link {reason}")
 

@@ -16,6 +16,7 @@ from directory.adapters.links import Signer
 from directory.adapters.queries import Published, decisions_of, deliveries_of
 from directory.domain.alarms import AlarmKind
 from directory.domain.delivery import (
+    TO_VISITORS,
     Attempt,
     Delivery,
     DeliveryKind,
@@ -42,6 +43,8 @@ from directory.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+# What a visitor was told is kept for somebody to read.
+_TO_BE_READ = frozenset({DeliveryKind.ROUTED, DeliveryKind.ADDITION})
 _CHANGED = ("ref", "status", "routed_at", "version", "department_id")
 _FOR_UPDATE = (
     sa.select(Enquiry)
@@ -117,7 +120,7 @@ def record_failure(
             delivery.cancelled(now, "passed on meanwhile")
         return delivery.state
     delivery.failed(now, failure)
-    if _is_the_mailboxs_fault(failure) and delivery.kind is not DeliveryKind.ACKNOWLEDGEMENT:
+    if _is_the_mailboxs_fault(failure) and delivery.kind not in TO_VISITORS:
         mailbox_refused(
             session, delivery, how=f"{failure.stage} {failure.code}", settings=settings, now=now
         )
@@ -162,7 +165,7 @@ def record_bounce(
     )
     store(session, attempt)
     delivery.bounced(now, why)
-    if delivery.kind is DeliveryKind.ACKNOWLEDGEMENT:
+    if delivery.kind in TO_VISITORS:
         visitor_refused(session, delivery.recipient, signer=signer, now=now)
     elif report.status is None or report.status.speaks_of_the_mailbox:
         how = " ".join(["bounce", *(str(it) for it in (code, report.status) if it)])
@@ -208,7 +211,7 @@ def park(
     if delivery.kind is not DeliveryKind.ALARM:  # one that cannot be built would make the next
         told = {"reason": delivery.reason, "id": str(delivery.id)}
         sound(session, AlarmKind.PARKED, told, settings=settings, now=now)
-    if delivery.enquiry_id is not None and delivery.kind is DeliveryKind.ROUTED:
+    if delivery.enquiry_id is not None and delivery.kind in _TO_BE_READ:
         enquiry = _locked(session, delivery.enquiry_id)
         enquiry.needs_attention(during)
         record(
@@ -273,6 +276,8 @@ def _after_giving_up(
         return
     enquiry = _locked(session, delivery.enquiry_id)
     if delivery.kind is not DeliveryKind.ROUTED:
+        if delivery.kind is DeliveryKind.ADDITION and enquiry.erased_at is None:
+            enquiry.needs_attention("addition_failed")
         record(
             session,
             about(enquiry),

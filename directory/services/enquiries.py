@@ -17,6 +17,7 @@ from directory.adapters.db import store, store_once
 from directory.adapters.links import Signer
 from directory.adapters.queries import (
     Published,
+    additions_of,
     decisions_of,
     deliveries_of,
     department_ever_called,
@@ -315,7 +316,8 @@ def release_enquiry(
     asked = outcome.acknowledge and _wants_receipt(
         session, email, topic, uses, settings, None, signer
     )
-    post = Post(settings, signer, published, enquiry, topic)
+    added = additions_of(session, enquiry)
+    post = Post(settings, signer, published, enquiry, topic, added=added)
     mail = _mail(post, published, department, decision, outcome, receipt=asked, now=now)
     store(session, decision, *mail.outgoing)
     if mail.receipt:
@@ -462,6 +464,29 @@ def _wants_receipt(
     soft = settings.enquiry.rate_per_hour
     if soft and sender and any(uses.get(key, 0) >= soft for key in sender.keys):
         return False
+    return _may_be_mailed(session, email, uses, settings, signer)
+
+
+def may_mail_visitor(
+    session: Session, enquiry: Enquiry, *, settings: Settings, signer: Signer, now: datetime
+) -> bool:
+    """Whether one more mail may go to the address of *enquiry*, by P12; then it is counted.
+
+    Receipts, links and confirmations count together.
+    """
+    if not enquiry.email:
+        return False
+    email = EmailAddress(enquiry.email)
+    uses = _uses(session, email, None, signer, now)
+    if not _may_be_mailed(session, email, uses, settings, signer):
+        return False
+    limits.use(session, (_receipt_key(signer, email),), now=now)
+    return True
+
+
+def _may_be_mailed(
+    session: Session, email: EmailAddress, uses: dict[str, int], settings: Settings, signer: Signer
+) -> bool:
     if uses.get(_receipt_key(signer, email), 0) >= RECEIPTS_A_DAY:
         return False
     if email.local.casefold() in NEVER_ANSWERED or email.is_no_reply:
@@ -535,7 +560,9 @@ def redeliver_to(
             },
             passed_over=[department.slug],
         )
-        post = Post(settings, signer, published, enquiry, published.topic(enquiry.topic))
+        added = additions_of(session, enquiry)
+        topic = published.topic(enquiry.topic)
+        post = Post(settings, signer, published, enquiry, topic, added=added)
         position = next_position(session, enquiry)
         again = post.to_department(
             receiver,

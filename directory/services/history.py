@@ -17,6 +17,9 @@ from directory.adapters.prepared import Prepared
 from directory.domain.enquiry import Enquiry, Event
 from directory.domain.ids import new_id
 
+# In the event of a deletion: the ids of those whose note was blanked with it.
+BLANKED = "blanked"
+
 _LAST = Prepared(
     sa.select(events.c.id, events.c.digest)
     .where(events.c.subject == sa.bindparam("subject"))
@@ -96,6 +99,7 @@ class Verified:
 def verify(session: Session) -> Verified:
     """Compute every chain anew: a changed, dropped or slipped-in event breaks its subject's.
 
+    Where details were deleted, people's notes went with them, and the event of that says which.
     Reads every event, in flat memory. That the newest of a subject are missing cannot be seen.
     """
     rows = (
@@ -106,15 +110,25 @@ def verify(session: Session) -> Verified:
     count = 0
     broken: list[str] = []
     subject, previous = "", ""
+    # Notes that are not what was written: allowed where a later event says they were deleted.
+    blank: set[str] = set()
     for row in rows:
         count += 1
         if row.subject != subject:
-            subject, previous = row.subject, ""
+            broken += [subject] if blank and broken[-1:] != [subject] else []
+            subject, previous, blank = row.subject, "", set()
         told = Event(**{name: row._mapping[name] for name in events.c.keys()})  # noqa: SIM118
-        sound = told.previous == previous and told.digest == digest(told)
+        sound = told.previous == previous
+        if told.digest == digest(told):
+            blank -= set(told.after.get(BLANKED, ()))
+        elif told.note:
+            sound = False
+        else:
+            blank.add(str(told.id))
         if not sound and broken[-1:] != [subject]:
             broken.append(subject)
         previous = told.digest
+    broken += [subject] if blank and broken[-1:] != [subject] else []
     return Verified(count, broken)
 
 

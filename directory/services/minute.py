@@ -16,13 +16,13 @@ from directory.adapters import ledger
 from directory.adapters.db import Database
 from directory.domain.errors import Unavailable
 from directory.parts import Parts
-from directory.services import alarms, canary, reminders
+from directory.services import alarms, canary, reminders, visitors
 
 log = structlog.get_logger(__name__)
 
 
 def go_round(parts: Parts) -> None:
-    """Add up the ledger, look for what is wrong, remind, measure, send the canary.
+    """Add up the ledger, look for what is wrong, remind, measure, send the canary and lost links.
 
     Raises Unavailable.
     """
@@ -51,7 +51,16 @@ def go_round(parts: Parts) -> None:
                 now=now,
             )
 
-    for part in (keep_books, watch, wake, sing):
+    def see_to_visitors(session: Session) -> None:
+        visitors.send_links(
+            session,
+            published=parts.published(session, now),
+            settings=settings,
+            signer=parts.signer,
+            now=now,
+        )
+
+    for part in (keep_books, watch, wake, sing, see_to_visitors):
         _apart(parts.db, part)
 
 

@@ -17,6 +17,7 @@ from directory.adapters.links import Signer
 from directory.adapters.queries import (
     MoveCount,
     Published,
+    additions_of,
     current_rules,
     decisions_of,
     deliveries_of,
@@ -146,7 +147,8 @@ def reroute_enquiry(
     session.add(decision)
     again: Delivery | None = None
     if decision.recipient:
-        post = Post(settings, signer, published, enquiry, published.topic(enquiry.topic))
+        topic, added = published.topic(enquiry.topic), additions_of(session, enquiry)
+        post = Post(settings, signer, published, enquiry, topic, added=added)
         again = post.to_department(
             department,
             decision,
@@ -232,7 +234,8 @@ def undo_move(
     again: Delivery | None = None
     if not unsent and decision.recipient:
         decided = [*earlier, last, decision]
-        post = Post(settings, signer, published, enquiry, published.topic(enquiry.topic))
+        topic, added = published.topic(enquiry.topic), additions_of(session, enquiry)
+        post = Post(settings, signer, published, enquiry, topic, added=added)
         again = post.to_department(
             department,
             decision,

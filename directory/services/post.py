@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from directory.adapters.catalogue import gettext
 from directory.adapters.compose import (
     AcknowledgementInputs,
+    AddedMessage,
     ChosenBy,
     CopyInputs,
+    LinkInputs,
     Mailbox,
+    NoteInputs,
     PassedOn,
     RoutedInputs,
 )
@@ -26,7 +29,7 @@ from directory.domain.contacts import (
     localised,
 )
 from directory.domain.delivery import Delivery, DeliveryKind
-from directory.domain.enquiry import Decision, Enquiry
+from directory.domain.enquiry import Addition, Decision, Enquiry
 from directory.domain.ids import new_id
 from directory.domain.numbers import PhoneNumber
 from directory.domain.questions import answered, question_of
@@ -45,7 +48,11 @@ class Post:
         published: Published,
         enquiry: Enquiry,
         topic: Topic | None,
+        *,
+        added: Sequence[Addition] = (),
     ) -> None:
+        """*added* is what the visitor wrote since: whoever is sent the enquiry is sent it, too."""
+        self._added = added
         self._settings = settings
         self._signer = signer
         self._published = published
@@ -158,6 +165,8 @@ class Post:
             inputs["answers"] = [list(pair) for pair in answered(asked, enquiry.answers, language)]
         if enquiry.tags:
             inputs["tags"] = list(enquiry.tags)
+        if self._added:
+            inputs["added"] = [_added(it) for it in self._added]
         if decision.passed_over and decision.reason not in {"moved", "undone"}:
             name = self._published.routes.department_name(decision.passed_over[0])
             inputs["covers_for"] = localised(name, language)[0]
@@ -175,6 +184,96 @@ class Post:
         }
         return self._delivery(
             DeliveryKind.ACKNOWLEDGEMENT,
+            enquiry.email,
+            language,
+            dict(inputs),
+            position=position,
+            now=now,
+            department=department,
+        )
+
+    def note(
+        self,
+        what: Literal["added", "withdrawn", "address", "erased"],
+        department: Department,
+        decision: Decision,
+        *,
+        position: int,
+        now: datetime,
+        routed: Delivery | None = None,
+        link_version: int = 1,
+        references: Sequence[str] = (),
+        addition: Addition | None = None,
+    ) -> Delivery:
+        """To the mailbox that has the enquiry by *decision*: what the visitor did since.
+
+        *routed* is the mail in which it was sent there; links in it have *link_version*.
+        """
+        language = language_of(department, self._settings)
+        enquiry = self._enquiry
+        url = ""
+        if routed is not None and what in {"added", "address"}:
+            token = self._signer.action_token(enquiry.ref, routed.position, link_version)
+            url = f"{self._settings.site.base_url}/a/{token}"
+        reply_to = self._desk_mailbox(language)
+        if enquiry.email and what != "erased":
+            reply_to = [{"name": "", "address": enquiry.email}]
+            if self._settings.copies_answers:
+                log = self._signer.log_address(enquiry.ref, mailbox=self._settings.log_mailbox)
+                reply_to.append({"name": "", "address": log})
+        inputs: NoteInputs = {
+            **self._common(department, language),  # type: ignore[typeddict-item]
+            "reply_to": reply_to,
+            "what": what,
+            "department_slug": department.slug,
+            "list_domain": self._settings.site.host,
+            "reply_by": enquiry.reply_by.value,
+            "email": "" if what == "erased" else enquiry.email,
+            "message": addition.message if addition else "",
+            "message_language": enquiry.language if addition else "",
+            "sent_at": now.isoformat(),
+            "references": list(references),
+            "action_url": url,
+        }
+        return self._delivery(
+            DeliveryKind.ADDITION if what == "added" else DeliveryKind.NOTICE,
+            decision.recipient,
+            language,
+            dict(inputs),
+            position=position,
+            now=now,
+            department=department,
+            contact_point_id=decision.contact_point_id,
+        )
+
+    def link(
+        self,
+        what: Literal["status", "export", "erase"],
+        department: Department,
+        *,
+        position: int,
+        now: datetime,
+        closes_at: datetime | None = None,
+    ) -> Delivery:
+        """To the visitor: the link to the page, or to one that confirms *what* was asked for."""
+        enquiry, base = self._enquiry, self._settings.site.base_url
+        language = enquiry.language if enquiry.reply_language == "any" else enquiry.reply_language
+        if what == "status":
+            url = status_url(enquiry, settings=self._settings, signer=self._signer)
+        else:
+            token = self._signer.confirmation_token(
+                what, enquiry.ref, position, enquiry.link_version
+            )
+            url = f"{base}/e/{token}/{what}"
+        inputs: LinkInputs = {
+            **self._common(department, language),  # type: ignore[typeddict-item]
+            "reply_to": self._public_mailbox(department, language),
+            "what": what,
+            "url": url,
+            "closes_at": closes_at.isoformat() if closes_at else None,
+        }
+        return self._delivery(
+            DeliveryKind.LINK,
             enquiry.email,
             language,
             dict(inputs),
@@ -237,6 +336,10 @@ class Post:
         desk = self._published.routes.targets[self._published.desk]
         address = desk.mailbox or desk.last_mailbox or self._settings.mail.from_
         return [{"name": localised(desk.name, language)[0], "address": address}]
+
+
+def _added(addition: Addition) -> AddedMessage:
+    return {"at": addition.at.isoformat(), "message": addition.message}
 
 
 def status_url(enquiry: Enquiry, *, settings: Settings, signer: Signer) -> str:

@@ -15,7 +15,7 @@ from directory.adapters.queries import Published, decisions_of, enquiry_by_ref
 from directory.domain.alarms import ALARMS, AlarmKind
 from directory.domain.contacts import ContactPoint, Department, PointKind, Topic, localised
 from directory.domain.delivery import DeliveryKind
-from directory.domain.enquiry import Decision, Enquiry
+from directory.domain.enquiry import Addition, Decision, Enquiry
 from directory.domain.errors import NotFound
 from directory.domain.routing import Facts, decide
 from directory.domain.trust import Challenge
@@ -60,6 +60,16 @@ def preview(parts: Parts, kind: str, *, ref: str | None, language: str) -> bytes
                 delivery = post.copy(department, mailbox, department, decision, position=3, now=now)
             case DeliveryKind.ACKNOWLEDGEMENT:
                 delivery = post.receipt(department, position=2, now=now)
+            case DeliveryKind.ADDITION:
+                text = _SAMPLE[language][1]
+                addition = Addition(enquiry_id=enquiry.id, at=now, message=text)
+                delivery = post.note(
+                    "added", department, decision, position=4, now=now, addition=addition
+                )
+            case DeliveryKind.NOTICE:
+                delivery = post.note("withdrawn", department, decision, position=4, now=now)
+            case DeliveryKind.LINK:
+                delivery = post.link("erase", department, position=4, now=now, closes_at=now)
             case DeliveryKind.VERIFICATION:
                 challenge = _made_up_challenge(department, now)
                 delivery = letters.question(department, challenge, reminder=0)

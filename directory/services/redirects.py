@@ -16,7 +16,13 @@ from sqlalchemy.orm import Session
 
 from directory.adapters.db import contact_points, deliveries, departments
 from directory.adapters.links import Signer
-from directory.adapters.queries import Published, Unreachable, decisions_of, deliveries_of
+from directory.adapters.queries import (
+    Published,
+    Unreachable,
+    additions_of,
+    decisions_of,
+    deliveries_of,
+)
 from directory.domain.contacts import (
     LIVE_STATES,
     Department,
@@ -195,7 +201,8 @@ def _instead(
     if not decision.recipient or (stays and _same(decision.recipient, delivery.recipient)):
         return None
     department = published.department_of(session, decision)
-    post = Post(settings, signer, published, enquiry, published.topic(enquiry.topic))
+    topic, added = published.topic(enquiry.topic), additions_of(session, enquiry)
+    post = Post(settings, signer, published, enquiry, topic, added=added)
     position = next_position(session, enquiry)
     instead = post.to_department(
         department, decision, position=position, now=now, link_version=action_version(decided)

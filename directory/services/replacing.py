@@ -14,6 +14,7 @@ from directory.adapters.db import UNSETTLED, contact_points, deliveries, departm
 from directory.adapters.links import Signer
 from directory.adapters.queries import (
     Published,
+    additions_of,
     decisions_of,
     deliveries_of,
     load_published,
@@ -248,6 +249,7 @@ class _Again:
             self._published,
             enquiry,
             self._published.topic(enquiry.topic),
+            added=additions_of(self._session, enquiry),
         )
         instead = post.to_department(
             department,

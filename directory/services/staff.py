@@ -102,6 +102,8 @@ def _enquiry(session: Session, symbols: str) -> tuple[Enquiry, int]:
         enquiry = enquiry_by_ref(session, symbols)
     except NotFound:
         raise LinkRefused("forged") from None
+    if enquiry.erased_at is not None:
+        raise LinkRefused("erased")
     return enquiry, action_version(decisions_of(session, enquiry))
 
 

@@ -1,9 +1,8 @@
-"""The enquiry form, and the visitor's page about what was sent."""
+"""The enquiry form."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,6 @@ from flask import (
     Blueprint,
     Response,
     abort,
-    g,
     make_response,
     redirect,
     render_template,
@@ -26,56 +24,44 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from directory.adapters.links import TokenState, link_in
+from directory.adapters.links import TokenState
 from directory.adapters.queries import (
     Published,
-    decisions_of,
-    deliveries_of,
     department_ever_called,
     department_rows,
-    enquiry_by_ref,
 )
 from directory.domain.contacts import Department, DepartmentStatus, localised
-from directory.domain.delivery import DeliveryKind, DeliveryState
-from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy, moves_that_stand
-from directory.domain.errors import InvalidValue, LinkRefused, NotFound, RateLimited, Unavailable
-from directory.domain.questions import Question, answered, question_of
+from directory.domain.enquiry import Enquiry, ReplyBy
+from directory.domain.errors import InvalidValue, NotFound, RateLimited, Unavailable
+from directory.domain.questions import Question, question_of
 from directory.domain.text import message_text
 from directory.domain.values import Reference
-from directory.services.contacts import country_of, place_in_zone, reply_days_of
+from directory.services.contacts import country_of, place_in_zone
 from directory.services.enquiries import (
     AlreadySent,
-    mask,
     sent_before,
     submit_enquiry,
 )
-from directory.services.post import status_url
 from directory.services.suggestions import suggest_topics
 from directory.web import errors, present
 from directory.web.context import (
     SEGMENTS,
-    TAGS,
     _,
     db,
-    keep_cookie,
-    language,
     now,
     parts,
-    read_cookie,
     sender,
     settings,
 )
 from directory.web.department_page import successor_of
-from directory.web.destination import decided, destination_of, elsewhere, facts_of_form
+from directory.web.destination import decided, destination_of, facts_of_form
 from directory.web.forms import EnquiryForm
 from directory.web.public import months
+from directory.web.visitor import to_page
 
 log = structlog.get_logger(__name__)
 
 bp = Blueprint("enquiry", __name__)
-
-# What the visitor wrote is shown in the browser that sent it, for this long.
-WRITTEN_SHOWN = timedelta(minutes=30)
 
 
 @bp.get("/<lang:lang>/enquiries/new")
@@ -180,7 +166,7 @@ def _submit(lang: str, *, look: bool = False) -> ResponseReturnValue:
             # a day later, is shown what the first press did.
             try:
                 if earlier := sent_before(session, submission):
-                    return _to_status(earlier)
+                    return to_page(earlier)
             except AlreadySent as error:
                 ref = Reference(error.ref).display(settings().enquiry.reference_prefix)
                 problems = [("", InvalidValue("form.already_sent", ref=ref).text(lang))]
@@ -214,28 +200,10 @@ def _submit(lang: str, *, look: bool = False) -> ResponseReturnValue:
     if enquiry is None:  # what the form was checked by is out of date
         return _submit(lang, look=True)
     parts().doorbell.ring()
-    return _to_status(enquiry)
+    return to_page(enquiry)
 
 
 # Answers
-
-
-def _to_status(enquiry: Enquiry) -> Response:
-    target = status_url(enquiry, settings=settings(), signer=parts().signer)
-    path = target.removeprefix(settings().site.base_url)
-    response = make_response(redirect(f"{request.script_root}{path}?sent=1", 303))
-    response.headers["Cache-Control"] = "no-store"
-    keep_cookie(
-        response,
-        _written_cookie(enquiry.ref),
-        parts().signer.sign_value("written", enquiry.ref, now()),
-        seconds=int(WRITTEN_SHOWN.total_seconds()),
-    )
-    return response
-
-
-def _written_cookie(ref: str) -> str:
-    return f"written_{ref}"
 
 
 def _unavailable(lang: str) -> Response:
@@ -528,119 +496,3 @@ def _referring_page() -> str:
     path = referrer.removeprefix(base) if referrer.startswith(f"{base}/") else ""
     own = {url_for(f"enquiry.{name}", lang=tag) for name in ("new", "send") for tag in SEGMENTS}
     return referrer if path and urlsplit(path).path not in own else ""
-
-
-# The visitor's page
-
-
-@bp.get("/e/<token>")
-def status(token: str) -> ResponseReturnValue:
-    """Where the enquiry is. Somebody else may hold the link: no name, no address, no message."""
-    link = link_in(token)
-    with db().reading() as session:
-        try:
-            enquiry = enquiry_by_ref(session, link.symbols)
-        except NotFound:
-            raise LinkRefused("forged") from None
-        parts().signer.read_status_token(token, enquiry.link_version)
-        published = parts().published(session, now())
-        decisions = decisions_of(session, enquiry)
-        department = session.get_one(Department, enquiry.department_id)
-        lang = _language_of_status(enquiry)
-        own = _is_own_browser(enquiry)
-        moved_text = elsewhere(session, enquiry, decisions[0], lang, own=own)
-        moves = [
-            (localised(session.get_one(Department, it.department_id).name, lang)[0], it.at)
-            for it in moves_that_stand(decisions)
-        ]
-        receipts = [
-            delivery
-            for delivery in deliveries_of(session, enquiry)
-            if delivery.kind is DeliveryKind.ACKNOWLEDGEMENT
-        ]
-        desk = published.known(published.desk)
-    silent = enquiry.reply_by is ReplyBy.NONE
-    ring = None if silent else present.phone_to_ring(department, lang, settings())
-    if ring is None and desk is not None and not silent:
-        ring = present.phone_to_ring(desk, lang, settings())
-    zone = department.timezone or settings().site.timezone
-    place = place_in_zone(department, settings(), lang)
-
-    def at(instant: datetime) -> dict[str, str]:
-        return present.moment(instant, zone, place, lang)
-
-    answer_by = at(enquiry.answer_by) if enquiry.answer_by and not silent else None
-    waiting = enquiry.status in {
-        EnquiryStatus.RECEIVED,
-        EnquiryStatus.ROUTED,
-        EnquiryStatus.TAKEN,
-        EnquiryStatus.HELD,
-    }
-    name = localised(department.name, lang)[0]
-    expected = _("Expected by %(time)s", time=answer_by["text"]) if answer_by and waiting else ""
-    panel = present.destination(
-        department,
-        language=lang,
-        reply_days=reply_days_of(department, published.topic(enquiry.topic), settings=settings()),
-        notices=present.closed_notices(department, lang, now(), settings()),
-    )
-    sent = own and request.args.get("sent") == "1"
-    mailed = [d for d in receipts if d.state is not DeliveryState.FAILED]
-    page = render_template(
-        "public/status.html",
-        ref=Reference(enquiry.ref).display(settings().enquiry.reference_prefix),
-        status="received" if enquiry.status is EnquiryStatus.HELD else enquiry.status.value,
-        sent=sent or request.args.get("sent") == "1",
-        destination=panel,
-        moved_text=moved_text,
-        answer_by=answer_by if waiting else None,
-        late_text="",
-        ring=ring,
-        receipt=mask(enquiry.email) if own and mailed else None,
-        steps=present.steps(enquiry, name, at, expected, moves),
-        written=_written(enquiry, _question(published, enquiry.topic), lang, at) if own else None,
-        acts=[],
-        erased_text="",
-        page_url=settings().site.base_url + request.path,
-        department_url=present.department_url(department.slug, lang),
-        home_url=url_for("public.home", lang=lang),
-        robots="noindex",
-    )
-    response = make_response(page)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
-    return response
-
-
-def _language_of_status(enquiry: Enquiry) -> str:
-    """The page's own address has no language: as asked for, else as the visitor wrote."""
-    asked = request.args.get("lang", "").lower()
-    lang = TAGS.get(asked, enquiry.language)
-    g.language = lang = lang if lang in SEGMENTS else language()
-    return lang
-
-
-def _is_own_browser(enquiry: Enquiry) -> bool:
-    signed = read_cookie(_written_cookie(enquiry.ref))
-    try:
-        told = parts().signer.read_value("written", signed, now(), max_age=WRITTEN_SHOWN)
-    except LinkRefused:
-        return False
-    return bool(told == enquiry.ref)
-
-
-def _written(enquiry: Enquiry, question: Question | None, lang: str, at: Any) -> dict[str, Any]:
-    rows = [
-        (_("Topic"), localised(enquiry.topic_label, lang)[0]),
-        *answered(question, enquiry.answers, lang),
-        (_("Subject"), enquiry.subject),
-        (_("Message"), enquiry.message),
-        (_("Name"), enquiry.name),
-        (_("Email"), mask(enquiry.email)),
-        (_("Phone"), enquiry.phone_typed),
-        (_("Organisation"), enquiry.organisation),
-    ]
-    return {
-        "rows": [{"label": label, "text": text} for label, text in rows if text],
-        "until": at(enquiry.received_at + WRITTEN_SHOWN),
-    }

@@ -481,10 +481,16 @@ def steps(
             enquiry.routed_at,
             _("Their mail server accepted it.") if enquiry.routed_at else "",
         ),
-        ("answered", _("Answered"), None, expected),
-        ("closed", _("Closed"), None, ""),
+        ("answered", _("Answered"), enquiry.first_answer_at, expected),
+        ("closed", _("Closed"), enquiry.closed_at, ""),
     ]
-    if enquiry.reply_by is ReplyBy.NONE and enquiry.status is not EnquiryStatus.ANSWERED:
+    over = enquiry.status in {EnquiryStatus.CLOSED, EnquiryStatus.WITHDRAWN}
+    if enquiry.status is EnquiryStatus.WITHDRAWN:
+        words[-1] = ("withdrawn", _("Withdrawn"), enquiry.closed_at, "")
+        if enquiry.routed_at is None:
+            words = [step for step in words if step[0] != "routed"]
+    unanswered = enquiry.reply_by is ReplyBy.NONE or (over and enquiry.first_answer_at is None)
+    if unanswered and enquiry.status is not EnquiryStatus.ANSWERED:
         words = [step for step in words if step[0] != "answered"]
     order = [step[0] for step in words]
     stands = {"taken": "routed", "held": "received"}.get(enquiry.status, enquiry.status.value)

@@ -17,7 +17,13 @@ from sqlalchemy.orm import Session
 from wtforms import StringField
 from wtforms.fields import Field
 
-from directory.adapters.queries import Published, decisions_of, department_rows, enquiry_by_ref
+from directory.adapters.queries import (
+    Published,
+    additions_of,
+    decisions_of,
+    department_rows,
+    enquiry_by_ref,
+)
 from directory.domain.contacts import Department, localised
 from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy, action_version
 from directory.domain.errors import Conflict, InvalidValue, LinkRefused, NotFound
@@ -295,6 +301,10 @@ def _page(
         facts=_facts(enquiry, published, holder.department),
         message=enquiry.message,
         message_lang=enquiry.language,
+        added=[
+            {"at": _at(holder.department)(it.at), "message": it.message}
+            for it in additions_of(session, enquiry)
+        ],
         reply_to=enquiry.email if enquiry.reply_by is ReplyBy.EMAIL else "",
         doings=_offered(enquiry, first),
         taken=_taken(enquiry, holder.address),
@@ -451,6 +461,11 @@ def _refused(token: str, error: LinkRefused) -> Response:
             what = _(
                 "The enquiry was passed on to another department, and its links went with it. "
                 "Nobody else can act on it from your mail."
+            )
+        elif error.reason == "erased":
+            what = _(
+                "The details of the enquiry were deleted, and there is nothing left to answer. "
+                "Please delete the mails about it, too."
             )
         else:
             what = _("The enquiry was closed more than 30 days ago, and its links have ended.")
