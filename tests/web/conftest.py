@@ -14,7 +14,7 @@ from jinja2.bccache import Bucket
 from directory import logs
 from directory.app import app_of
 from directory.parts import Parts
-from tests.builders import SetClock, parts_for, plant_office
+from tests.builders import SetClock, parts_for
 from tests.web.pages import SITE
 
 
@@ -54,8 +54,6 @@ def client_of(parts: Parts) -> FlaskClient:
 def quick_office(sqlite_url: str, tmp_path: Path, clock: SetClock) -> Iterator[Parts]:
     """On SQLite alone, for what no database has a say in."""
     parts = parts_for(tmp_path, sqlite_url, clock)
-    with parts.db.writing() as session:
-        plant_office(session)
     yield parts
     parts.let_go()
 
