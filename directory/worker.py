@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
@@ -178,6 +179,7 @@ class Worker:
             # SQLite other writers wait for it, some milliseconds for ten mails; that of a commit
             # more was as long a wait.
             broken = _composed(batch)
+            outbox.write_claims(session, (it for it in batch if sa.inspect(it).persistent))
         with self._holding:
             self._held = {delivery.id for delivery in batch if delivery.id is not None}
         return batch, broken
