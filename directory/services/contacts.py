@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
 from functools import lru_cache
+from math import ceil
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from directory.adapters.queries import (
     parent_ids,
     topic_by_code,
 )
+from directory.domain.answering import TYPICAL_FROM
 from directory.domain.columns import (
     CellInvalid,
     Cells,
@@ -70,6 +72,17 @@ def reply_days_of(department: Department, topic: Topic | None, *, settings: Sett
     if topic is not None and topic.reply_days:
         return topic.reply_days
     return department.reply_days or settings.sla.target_working_days
+
+
+def usual_days_of(department: Department, topic: Topic | None, *, settings: Settings) -> int:
+    """Within how many working days an answer usually comes, for people to read.
+
+    As it was measured, rounded up, where enough answers were; else the target.
+    """
+    measured = department.typical_days
+    if measured is not None and department.typical_of >= TYPICAL_FROM:
+        return max(1, ceil(measured))
+    return reply_days_of(department, topic, settings=settings)
 
 
 def answer_by(

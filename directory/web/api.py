@@ -129,8 +129,10 @@ def route_preview() -> ResponseReturnValue:
             "certain": found.certain,
             "reply_time": {
                 "target_working_days": found.reply_days,
-                "typical_working_days": None,
-                "sample": 0,
+                "typical_working_days": found.department.typical_days,
+                "sample": found.department.typical_of
+                if found.department.typical_days is not None
+                else 0,
             },
             "notices": list(found.notices),
             "trace": None,

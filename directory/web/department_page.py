@@ -25,7 +25,7 @@ from directory.domain.contacts import (
 from directory.domain.errors import NotFound
 from directory.domain.hours_words import date_in_words
 from directory.domain.values import PostalAddress
-from directory.services.contacts import place_of, reply_days_of
+from directory.services.contacts import place_of, usual_days_of
 from directory.settings import Settings
 from directory.web.context import _, other_language
 from directory.web.present import (
@@ -78,7 +78,7 @@ def department_view(
         "summary": words(department.summary, language),
         "not_here": _not_here(department, around.named, language),
         "open": open_state(department, language, now, settings),
-        "reply_days": reply_days_of(department, None, settings=settings),
+        "reply_days": usual_days_of(department, None, settings=settings),
         "ways": [
             shown for point in public if (shown := way(point, language, settings))["copy_text"]
         ],

@@ -21,7 +21,7 @@ from directory.domain.enquiry import Decision, Enquiry
 from directory.domain.errors import NotFound, Unavailable
 from directory.domain.routing import Facts, Routes, decide, may_change, origin_of
 from directory.domain.when import format_day
-from directory.services.contacts import answer_by, hours_of, reply_days_of
+from directory.services.contacts import answer_by, hours_of, reply_days_of, usual_days_of
 from directory.web import present
 from directory.web.context import _, now, settings
 from directory.web.forms import EnquiryForm
@@ -35,7 +35,8 @@ class Destination:
 
     ``certain`` is False while words, the language of the text or a look at earlier enquiries may
     still lead elsewhere; ``words_count`` says that words are part of that. ``reply_days`` is the
-    answer target in working days, ``notices`` what else is to be known, each with its code.
+    answer target in working days, ``usual_days`` within how many an answer usually comes;
+    ``notices`` what else is to be known, each with its code.
     """
 
     department: Department
@@ -43,6 +44,7 @@ class Destination:
     certain: bool
     words_count: bool
     reply_days: int
+    usual_days: int
     notices: tuple[dict[str, str], ...]
 
     def panel(self, lang: str) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class Destination:
         return present.destination(
             self.department,
             language=lang,
-            reply_days=self.reply_days,
+            reply_days=self.usual_days,
             certain=self.certain,
             rule_text=_("Because %(why)s.", why=why) if why else "",
             may_change=may_change,
@@ -83,6 +85,7 @@ def destination_of(
             for wrote in (False, True)
         ),
         reply_days=days or reply_days_of(department, topic, settings=settings()),
+        usual_days=days or usual_days_of(department, topic, settings=settings()),
         notices=(
             *_covered(published, routes, department, decision, lang),
             *present.closed_notices(department, lang, now(), settings()),

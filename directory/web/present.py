@@ -30,7 +30,7 @@ from directory.domain.hours_words import (
 from directory.domain.questions import Question
 from directory.domain.values import PhoneNumber, PostalAddress, ServiceNumber
 from directory.domain.when import format_day
-from directory.services.contacts import hours_of, place_in_zone, place_of, reply_days_of
+from directory.services.contacts import hours_of, place_in_zone, place_of, usual_days_of
 from directory.settings import Settings
 from directory.web.context import SEGMENTS, _, lasts_until, other_language, parts
 
@@ -375,7 +375,7 @@ def topic_groups(published: Published, language: str, settings: Settings) -> lis
                 "hint_lang": hint["lang"],
                 "department": name["text"],
                 "department_lang": name["lang"],
-                "reply_days": reply_days_of(department, topic, settings=settings)
+                "reply_days": usual_days_of(department, topic, settings=settings)
                 if department
                 else settings.sla.target_working_days,
                 "url": write_url(language, topic=topic.code),

@@ -35,7 +35,7 @@ from directory.domain.enquiry import Enquiry, EnquiryStatus, ReplyBy, moves_that
 from directory.domain.errors import Conflict, InvalidValue, LinkRefused, NotFound, RateLimited
 from directory.domain.questions import Question, answered, question_of
 from directory.domain.values import EmailAddress, Reference
-from directory.services.contacts import place_in_zone, reply_days_of
+from directory.services.contacts import place_in_zone, usual_days_of
 from directory.services.enquiries import mask
 from directory.services.history import about
 from directory.services.post import status_url
@@ -417,7 +417,7 @@ def _page(session: Session, token: str, enquiry: Enquiry, asked: _Asked) -> Resp
         destination=present.destination(
             department,
             language=lang,
-            reply_days=reply_days_of(
+            reply_days=usual_days_of(
                 department, published.topic(enquiry.topic), settings=settings()
             ),
             notices=present.closed_notices(department, lang, now(), settings()),

@@ -72,8 +72,8 @@ def department_json(
         "topics": [topic.code for topic in topics if topic.department_id == department.id],
         "reply_time": {
             "target_working_days": reply_days,
-            "typical_working_days": None,
-            "sample": 0,
+            "typical_working_days": department.typical_days,
+            "sample": department.typical_of,
         },
         "verified_at": rfc3339(min(checked)) if checked else None,
         "updated_at": rfc3339(department.updated_at),
