@@ -27,10 +27,21 @@ from directory.adapters.imap import Position
 from directory.adapters.inbound import HOPS, Letter, is_program, reply_code
 from directory.adapters.links import Signer
 from directory.adapters.prepared import Prepared
-from directory.adapters.queries import Published, deliveries_of, is_mailbox_of_ours
+from directory.adapters.queries import (
+    Published,
+    decisions_of,
+    deliveries_of,
+    is_mailbox_of_ours,
+)
 from directory.domain.delivery import SETTLED, Delivery, DeliveryKind, DeliveryState
 from directory.domain.enquiry import Enquiry
-from directory.domain.errors import InvalidValue, LinkRefused, NotFound
+from directory.domain.errors import (
+    Conflict,
+    InvalidValue,
+    LinkRefused,
+    NotFound,
+    RateLimited,
+)
 from directory.domain.ids import new_id
 from directory.domain.incoming import (
     EVIDENCE_COUNTS_DAYS,
@@ -44,6 +55,7 @@ from directory.domain.incoming import (
 from directory.domain.values import EmailAddress, Reference
 from directory.services.deliveries import record_bounce
 from directory.services.history import about, record
+from directory.services.visitors import add_message
 from directory.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -66,6 +78,7 @@ _OUR_ID = re.compile(r"<([0-9A-HJKMNP-TV-Z]{8})\.\d{1,6}@([^>]{1,250})>\Z")
 _TAG = re.compile(r"\[[A-Z]{0,8}-?([0-9A-Z]{4}-[0-9A-Z]{4})\b")
 # Lines in an enquiry's history that mail of programs may add in a day.
 _NOTED_A_DAY = 20
+_LONGEST_ADDITION = 5_000  # characters, as on the visitor's page
 _NO_ADDRESS = re.compile(r"[\x00-\x20\x7f]")
 _TEXT_OF_A_BOUNCE = 6_000
 # Mail with the address that copies of answers go to.
@@ -474,9 +487,10 @@ def _visitor_wrote(
 ) -> None:
     """The visitor wrote to the address that stood in the answer.
 
-    Mostly to whoever answered as well. Where not, nobody else has it: it is held, and the enquiry
-    needs attention. It is mailed to nobody (P11): what a visitor writes there is unchecked, and
-    may name whom it likes.
+    Mostly to whoever answered as well. Where not, it is added to the enquiry as from the visitor's
+    page, and so reaches the mailbox that has it; but not where that stands in the mail itself
+    (P11), the enquiry is over, or this was too often today. Then it is held, and the enquiry needs
+    attention.
     """
     hosts = _hosts(deliveries_of(session, enquiry))
     staff_has_it = any(
@@ -495,8 +509,34 @@ def _visitor_wrote(
     if staff_has_it:
         found.done(IncomingKind.ADDITION, desk.now, "staff has it")
         return
+    if _added(session, found, letter, enquiry, desk):
+        found.done(IncomingKind.ADDITION, desk.now, "added")
+        return
     enquiry.needs_attention("visitor_wrote")
     found.held("from the visitor", desk.now, IncomingKind.ADDITION)
+
+
+def _added(session: Session, found: Incoming, letter: Letter, enquiry: Enquiry, desk: Desk) -> bool:
+    """Whether what the visitor wrote could be added to the enquiry."""
+    holder = decisions_of(session, enquiry)[-1].recipient.lower()
+    words = letter.own_words[:_LONGEST_ADDITION]
+    said = (found.content or b"").lower()
+    if not words or not holder or holder.encode() in said or holder in letter.text.lower():
+        return False
+    try:
+        add_message(
+            session,
+            enquiry,
+            words,
+            published=desk.published,
+            settings=desk.settings,
+            signer=desk.signer,
+            now=desk.now,
+        )
+    except (Conflict, RateLimited) as reason:
+        log.info("inbound.not_added", incoming=found.id, reason=type(reason).__name__)
+        return False
+    return True
 
 
 def _is_the_services(address: str, settings: Settings) -> bool:

@@ -591,20 +591,49 @@ def test_what_is_no_answer_to_the_visitor_does_not_count_as_one(place):
         assert verdict(place) == reason
 
 
-def test_p11_what_the_visitor_writes_to_us_is_held_and_mailed_to_nobody(place):
-    """Where staff have it too nobody needs to look; where nobody has it somebody must."""
-    for number, (to, held) in enumerate(
+def test_what_the_visitor_writes_to_us_alone_is_added_and_reaches_who_has_it(place):
+    """Its own words, as from the visitor's page; once, and so often a day and no more."""
+    enquiry = sent(place)
+    log = log_address(place, enquiry)
+    text = "It is a blue car.\n\nOn Mon, 23 Nov 2026, Chen Hui wrote:\n> You may park at gate 2."
+    letter = a_letter(log, sender="Li Wei <LiWei@example.com>", text=text)
+
+    come_back(place, letter, log, sender="liwei@example.com")
+
+    now, all_mail, told = look(place.db, enquiry)
+    assert verdict(place) == ("done", "addition", "added")
+    assert told[-2:] == ["visitor_wrote", "added"]
+    assert (all_mail[-1].kind, all_mail[-1].recipient) == (
+        DeliveryKind.ADDITION,
+        "parking@institute.example",
+    )
+    assert all_mail[-1].inputs["message"] == "It is a blue car."
+    assert (now.status, now.attention) == (EnquiryStatus.ROUTED, "")
+
+    for number in range(10):
+        more = a_letter(log, sender="liwei@example.com", text=f"More {number}")
+        come_back(place, more, log, sender="liwei@example.com")
+    assert verdict(place) == ("held", "addition", "from the visitor")
+    assert mails(place) == len(all_mail) + 4
+
+
+def test_p11_what_the_visitor_writes_is_never_mailed_to_an_address_that_stands_in_it(place):
+    """Where staff have it too nobody needs to look; where nobody has it somebody must.
+
+    Seen to fail with _added() that does not look into the mail.
+    """
+    for number, (to, text, held) in enumerate(
         (
-            ("parking@institute.example", False),
-            ("chenhui@institute.example", False),
-            ("contact@institute.example", True),
-            ("friend@example.org", True),
+            ("parking@institute.example", "hello", False),
+            ("chenhui@institute.example", "hello", False),
+            ("contact@institute.example", "for Parking@institute.example", True),
+            ("friend@example.org", "> parking@institute.example wrote", True),
         )
     ):
         enquiry = sent(place, form_token=f"form {number}")
         log = log_address(place, enquiry)
         before = mails(place)
-        letter = a_letter(f"{to}, {log}", sender="Li Wei <LiWei@example.com>", text=to)
+        letter = a_letter(f"{to}, {log}", sender="Li Wei <LiWei@example.com>", text=text)
 
         come_back(place, letter, log, sender="liwei@example.com")
 
