@@ -58,6 +58,7 @@ class Prover:
             if ABSENT in words:
                 forbidding.append(number)
         self._listed, self._asked = where, asked
+        self._choices = [place for place in asked if place < space.words_from]
         self._worded, self._forbidding = _number(worded), _number(forbidding)
         self.needing = _number(needing)
         self._numbers: dict[Any, int] = {}
@@ -113,9 +114,7 @@ class Prover:
     def around(self, box: Box, upto: int, *, words: bool = True) -> int:
         """Of the first *upto* boxes those that hold all of *box*; without *words*, words aside."""
         found = (1 << upto) - 1 & self._counting
-        for place in self._asked:
-            if place >= self.space.words_from:
-                continue
+        for place in self._choices:
             if place in box:
                 found &= ~self._asking(place) | self._combined("every", place, box[place])
             else:
