@@ -691,3 +691,9 @@ def forget(session: Session, *, settings: Settings, now: datetime) -> int:
         )
     )
     return (emptied.rowcount or 0) + (gone.rowcount or 0)  # type: ignore[attr-defined]
+
+
+def forget_enquiry(session: Session, enquiry_id: int) -> int:
+    """Let go of every byte that came in about one enquiry; how many messages that were."""
+    gone = session.execute(sa.delete(incoming).where(incoming.c.enquiry_id == enquiry_id))
+    return gone.rowcount or 0  # type: ignore[attr-defined]

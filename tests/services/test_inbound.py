@@ -891,6 +891,18 @@ def test_bytes_are_kept_a_month_and_held_mail_as_long_as_personal_data(place, cl
     assert kept(place) == []
 
 
+def test_what_came_about_an_enquiry_can_be_forgotten_with_it(place):
+    enquiry = sent(place)
+    sender = the(place, enquiry, DeliveryKind.ROUTED).envelope_sender
+    come_back(place, dsn(sender), sender)
+    come_back(place, a_letter("x@y.example"), sender="a@b.example")
+
+    with place.db.writing() as session:
+        assert inbound.forget_enquiry(session, enquiry.id) == 1
+
+    assert len(kept(place)) == 1
+
+
 def test_no_text_and_no_address_of_what_came_is_written_to_the_log(place, capsys):
     enquiry = sent(place)
     log = log_address(place, enquiry)
