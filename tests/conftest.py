@@ -238,11 +238,15 @@ def installed(office: Parts, database_url: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(bare: Run, installed: Path) -> Run:
-    """Runs a command on that institution."""
+    """Runs a command on that institution, outside production.
+
+    There nothing starts on a database that does not synchronise, as that of the tests does not.
+    """
     from tests.commands import KEY
 
     def run(*arguments: str, **more: Any) -> Done:
-        return bare(*arguments, "--config", str(installed), **({"SECRET_KEY": KEY} | more))
+        said = {"SECRET_KEY": KEY, "ENV": "test"} | more
+        return bare(*arguments, "--config", str(installed), **said)
 
     return run
 

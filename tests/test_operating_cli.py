@@ -28,6 +28,7 @@ from directory.services.doctor import CHECKS
 from directory.settings import load_settings
 from directory.worker import Worker
 from tests.builders import a_submission, parts_for, submit
+from tests.commands import KEY
 
 Run = Callable[..., Result]
 
@@ -333,22 +334,27 @@ def test_audit_verify_names_what_was_tampered_with(run: Run, parts: Parts) -> No
     assert broken.stdout.splitlines()[0] == f"enquiry:{ref}"
 
 
-def test_f24_serve_refuses_a_postgresql_that_does_not_synchronise(
+def test_f24_in_production_nothing_starts_on_a_postgresql_that_does_not_synchronise(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    talk = Talk()
-    talk.parts = parts_for(tmp_path, postgres_url)  # the tests' server, fast and forgetful
-
-    with pytest.raises(SettingsInvalid, match="fsync=off"):
-        _require_database(talk)
-    talk.parts.let_go()
+    # The tests' server, which is fast and forgetful.
+    for env in ("production", "test"):
+        talk = Talk()
+        talk.parts = parts_for(tmp_path, postgres_url, env=env, secret_key=[KEY])
+        talk.settings = talk.parts.settings
+        if env == "production":
+            with pytest.raises(SettingsInvalid, match="fsync=off"):
+                _require_database(talk)
+        else:
+            _require_database(talk)
+        talk.parts.let_go()
 
 
 def test_f32_the_release_before_starts_on_a_database_that_is_ahead(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talk = Talk()
-    talk.parts = parts
+    talk.parts, talk.settings = parts, parts.settings
     monkeypatch.setattr(migrations, "newest", lambda: "0001")
     _require_database(talk)
 
