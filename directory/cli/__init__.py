@@ -21,6 +21,7 @@ from directory.cli import (  # noqa: F401
     installation,
     mail,
     operating,
+    privacy,
     rule_changes,
     rules,
     running,

@@ -16,7 +16,7 @@ from directory.adapters import ledger
 from directory.adapters.db import Database
 from directory.domain.errors import Unavailable
 from directory.parts import Parts
-from directory.services import alarms, canary, reminders, visitors
+from directory.services import alarms, canary, privacy, reminders, visitors
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 def go_round(parts: Parts) -> None:
     """Add up the ledger, look for what is wrong, remind, measure, send the canary and lost links.
 
-    Raises Unavailable.
+    And once a day let go of what was kept long enough. Raises Unavailable.
     """
     now, settings = parts.now(), parts.settings
 
@@ -60,8 +60,18 @@ def go_round(parts: Parts) -> None:
             now=now,
         )
 
-    for part in (keep_books, watch, wake, sing, see_to_visitors):
+    def let_go(session: Session) -> None:
+        privacy.tidy_daily(
+            session,
+            published=lambda: parts.published(session, now),
+            settings=settings,
+            signer=parts.signer,
+            now=now,
+        )
+
+    for part in (keep_books, watch, wake, sing, see_to_visitors, let_go):
         _apart(parts.db, part)
+    privacy.forget_traces(parts.db, now=now)
 
 
 def _apart(db: Database, part: Callable[[Session], None]) -> None:

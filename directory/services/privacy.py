@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -19,7 +19,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
+from directory.adapters import duties
 from directory.adapters.db import (
+    Database,
     additions,
     attempts,
     enquiries,
@@ -42,6 +44,7 @@ from directory.domain.enquiry import Enquiry, EnquiryStatus
 from directory.domain.incoming import IncomingState
 from directory.domain.values import EmailAddress, Reference
 from directory.services.history import BLANKED, about, record
+from directory.services.inbound import forget_enquiry
 from directory.services.visitors import VisitorPost, locked_with_mail
 from directory.settings import Settings
 
@@ -49,6 +52,9 @@ log = structlog.get_logger(__name__)
 
 # Looked at in one transaction, which keeps others from writing meanwhile.
 BATCH = 200
+RETENTION = "retention"
+_TRACES = "traces"
+_DAILY = timedelta(days=1)
 _OVER = (EnquiryStatus.CLOSED, EnquiryStatus.WITHDRAWN)
 
 
@@ -61,6 +67,7 @@ def erase(
     *,
     why: Literal["asked", "retention"],
     by: str,
+    note: str = "",
     published: Published,
     settings: Settings,
     signer: Signer,
@@ -84,8 +91,7 @@ def erase(
     ids = [it.id for it in mails]
     session.execute(sa.update(attempts).where(attempts.c.delivery_id.in_(ids)).values(text=""))
     session.execute(sa.delete(additions).where(additions.c.enquiry_id == enquiry.id))
-    came = sa.or_(incoming.c.enquiry_id == enquiry.id, incoming.c.delivery_id.in_(ids))
-    _blank_incoming(session, came, now)
+    forget_enquiry(session, enquiry.id)
     before = enquiry.status
     blanked = _blank_notes(session, enquiry)
     enquiry.erased(now, why)
@@ -98,6 +104,7 @@ def erase(
         "erased",
         now=now,
         by=by,
+        note=note,
         before={"status": before.value},
         after={
             "status": enquiry.status.value,
@@ -106,6 +113,7 @@ def erase(
             BLANKED: [str(id) for id in blanked],
         },
     )
+    _leave_traces(session, now)
     log.info("enquiry.erased", ref=enquiry.ref, why=why)
     return True
 
@@ -143,6 +151,30 @@ def _blank_notes(session: Session, enquiry: Enquiry) -> list[int]:
     return noted
 
 
+# The database's own log
+
+
+def _leave_traces(session: Session, now: datetime) -> None:
+    """Say that the log of the database still holds what was deleted."""
+    duties.hold(session, _TRACES)
+    duties.done(session, _TRACES, now=now, facts={"left": True})
+
+
+def forget_traces(db: Database, *, now: datetime) -> bool:
+    """Empty the log of what was deleted, if anything was; for those whom nobody waits for.
+
+    PostgreSQL sees to that by itself (autovacuum). Raises Unavailable.
+    """
+    with db.reading() as session:
+        if not duties.look(session, _TRACES).facts.get("left"):
+            return False
+    with db.writing() as session:
+        duties.hold(session, _TRACES)
+        duties.done(session, _TRACES, now=now, facts={})
+    db.forget_log()
+    return True
+
+
 # A person
 
 
@@ -166,6 +198,7 @@ def erase_person(
     email: EmailAddress,
     *,
     by: str,
+    note: str = "",
     published: Published,
     settings: Settings,
     signer: Signer,
@@ -179,6 +212,7 @@ def erase_person(
             enquiry,
             why="asked",
             by=by,
+            note=note,
             published=published,
             settings=settings,
             signer=signer,
@@ -192,6 +226,7 @@ def erase_person(
     mails = _mails_naming(session, key)
     if mails:
         _blank_incoming(session, incoming.c.id.in_(mails), now)
+    _leave_traces(session, now)
     return ErasedPerson(
         [it.ref for it in found],
         reports.rowcount or 0,  # type: ignore[attr-defined]
@@ -205,7 +240,7 @@ def _mails_naming(session: Session, key: str) -> list[int]:
         sa.or_(incoming.c.content.is_not(None), incoming.c.envelope_from.is_not(None))
     )
     address = key.encode()
-    rows = session.connection().execution_options(yield_per=50).execute(wanted)
+    rows = session.execute(wanted, execution_options={"yield_per": 50})
     return [
         row.id
         for row in rows
@@ -366,6 +401,22 @@ def tidy(
             now=now,
         )
     return Tidied(closed, len(found))
+
+
+def tidy_daily(
+    session: Session,
+    *,
+    published: Callable[[], Published],
+    settings: Settings,
+    signer: Signer,
+    now: datetime,
+) -> None:
+    """Do that once a day, and go on at the next call while there is more."""
+    if duties.take(session, RETENTION, now=now, every=_DAILY) is None:
+        return
+    found = tidy(session, published=published(), settings=settings, signer=signer, now=now)
+    if not found.more:
+        duties.done(session, RETENTION, now=now, facts={})
 
 
 def _close(session: Session, settings: Settings, now: datetime) -> int:
