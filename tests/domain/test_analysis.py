@@ -774,12 +774,12 @@ def test_a_thousand_small_sets_agree_with_trying_every_enquiry(first):
         small = a_small_set(seed)
         report = analyse(small.published, small.known, at=MONDAY_NOON, countries=COUNTRIES)
         matching = list(small.matching())
-        agree_on_reach(small, report, matching)
-        agree_on_overlaps(small, report, matching)
-        agree_on_arrival(small, report, matching)
+        check_reach(small, report, matching)
+        check_overlaps(small, report, matching)
+        check_arrival(small, report, matching)
 
 
-def agree_on_reach(small: Small, report: Report, matching: list[tuple[Facts, list[int]]]) -> None:
+def check_reach(small: Small, report: Report, matching: list[tuple[Facts, list[int]]]) -> None:
     ids = [rule.id for rule in small.published.ordinary]
     alive = {ids[places[0]] for _, places in matching if places}
     found = {it.rule: it for it in report.findings if it.code == "rule.unreachable"}
@@ -803,7 +803,7 @@ def agree_on_reach(small: Small, report: Report, matching: list[tuple[Facts, lis
             assert decided_by != place + 1
 
 
-def agree_on_overlaps(
+def check_overlaps(
     small: Small, report: Report, matching: list[tuple[Facts, list[int]]]
 ) -> None:
     made = small.published.ordinary
@@ -832,7 +832,7 @@ def agree_on_overlaps(
         assert first in finding.covered_by
 
 
-def agree_on_arrival(small: Small, report: Report, matching: list[tuple[Facts, list[int]]]) -> None:
+def check_arrival(small: Small, report: Report, matching: list[tuple[Facts, list[int]]]) -> None:
     known = small.known
     live = {t.mailbox for t in known.targets.values() if t.mailbox}
     verified = {t.mailbox for t in known.targets.values() if t.verified}
