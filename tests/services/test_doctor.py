@@ -475,9 +475,11 @@ def test_a_dns_that_does_not_answer_is_unreachable_and_stops_no_other_check(
     assert found["queue.age"].level is Level.OK
 
 
-def test_without_smtp_nothing_is_asked_of_the_network(office: Parts) -> None:
-    for id in doctor.chosen(["mail"]):
-        assert look(office, id).level is Level.OK
+def test_without_smtp_mail_reaches_nobody_and_the_network_is_not_asked(office: Parts) -> None:
+    levels = {id: look(office, id).level for id in doctor.chosen(["mail"])}
+
+    assert levels.pop("mail.login") is Level.WARN
+    assert set(levels.values()) == {Level.OK}
 
 
 def test_a_check_that_breaks_is_a_verdict_and_stops_no_other(

@@ -68,7 +68,10 @@ def _login(patient: Patient) -> Verdict:
             unreachable=True,
         )
     if trial is None:
-        return _NOT_SMTP
+        return warn(
+            both("mail is kept here and reaches nobody", "邮件仅保存在本机，不会送达任何人"),
+            both("set [mail] url to your mail server", "请将 [mail] url 设为邮件服务器"),
+        )
     if not trial.signed_in:
         return ok("{at} answers; no user is set", "{at} 有应答；未设置用户名", at=trial.server)
     return ok("signed in at {at}", "已登录 {at}", at=trial.server)
