@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from directory.domain.conditions import Condition, Facts, Routes, Target, TopicRoute
 from directory.domain.contacts import (
     ContactPoint,
     Department,
@@ -18,15 +19,7 @@ from directory.domain.contacts import (
     Topic,
 )
 from directory.domain.enquiry import Enquiry, ReplyBy, Submission
-from directory.domain.routing import (
-    Condition,
-    Facts,
-    Routes,
-    RoutingRule,
-    RuleSet,
-    Target,
-    TopicRoute,
-)
+from directory.domain.routing import RoutingRule, RuleSet
 from directory.domain.values import EmailAddress, PhoneNumber
 from directory.parts import Parts, assemble
 from directory.services.enquiries import submit_enquiry

@@ -27,6 +27,7 @@ from directory.adapters.db import (
     topics,
 )
 from directory.adapters.prepared import Prepared
+from directory.domain.conditions import Mailbox, Routes, Target, TopicRoute
 from directory.domain.contacts import (
     LIVE_STATES,
     ContactPoint,
@@ -42,7 +43,7 @@ from directory.domain.delivery import Delivery, DeliveryState
 from directory.domain.enquiry import Addition, Decision, Enquiry, EnquiryStatus, Event
 from directory.domain.errors import NotFound
 from directory.domain.hours import OpeningHours
-from directory.domain.routing import Mailbox, Routes, RuleSet, Target, TopicRoute
+from directory.domain.routing import RuleSet
 from directory.domain.values import EmailAddress
 
 # How the site reads a department's opening hours; they need its time zone and its calendar.

@@ -13,6 +13,7 @@ import click
 from flask.cli import FlaskGroup, NoAppException
 
 from directory import __version__
+from directory.domain.conditions import RuleInvalid
 from directory.domain.errors import (
     Conflict,
     DeliveryFailure,
@@ -22,7 +23,6 @@ from directory.domain.errors import (
     SettingsInvalid,
     Unavailable,
 )
-from directory.domain.routing import RuleInvalid
 
 EXIT_FINDINGS = 1
 

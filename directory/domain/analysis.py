@@ -27,6 +27,7 @@ from directory.domain.conditions import (
     IsOpen,
     Mentions,
     ReplyLanguageIs,
+    Routes,
     TopicIs,
     fold,
     is_unspaced,
@@ -34,7 +35,7 @@ from directory.domain.conditions import (
 from directory.domain.enquiry import Decision
 from directory.domain.examining import Examination
 from directory.domain.report import Report, RuleFinding, Severity, Usage
-from directory.domain.routing import Routes, RuleSet
+from directory.domain.routing import RuleSet
 from directory.domain.space import PRESENT, Box
 from directory.domain.specimens import OPENINGS
 

@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any, Final
 
 from directory.domain import analysis_words as say
-from directory.domain.conditions import Condition, Facts, Why, within
+from directory.domain.conditions import Condition, Facts, Routes, Why, within
 from directory.domain.contacts import Localised
 from directory.domain.enquiry import Decision
 from directory.domain.proving import Prover
 from directory.domain.report import RuleFinding, Severity
-from directory.domain.routing import Routes, RoutingRule, RuleSet, decide, facts_from
+from directory.domain.routing import RoutingRule, RuleSet, decide, facts_from
 from directory.domain.rule_index import bits
 from directory.domain.space import Box, Space, Unsettled, meet
 from directory.domain.specimens import OPENINGS, enquiries

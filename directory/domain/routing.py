@@ -22,12 +22,10 @@ from directory.domain.conditions import (
     Facts,
     IsOpen,
     IsReturning,
-    Mailbox,
     Routes,
     RuleInvalid,
     Target,
     TextLanguageIs,
-    TopicRoute,
     Why,
     read_condition,
     within,
@@ -36,23 +34,6 @@ from directory.domain.conditions import (
 from directory.domain.contacts import Localised, localised
 from directory.domain.enquiry import Decision, Finding
 from directory.domain.rule_index import RuleIndex
-
-__all__ = [
-    "ACTIONS",
-    "Condition",
-    "Facts",
-    "Mailbox",
-    "Routes",
-    "RoutingRule",
-    "RuleInvalid",
-    "RuleSet",
-    "Target",
-    "TopicRoute",
-    "decide",
-    "expand",
-    "facts_from",
-    "may_change",
-]
 
 # Up to here every rule tried is kept with the enquiry. Of a longer list those that came close are,
 # and the rest is counted: ten thousand reasons would be read by nobody and stored a million times.

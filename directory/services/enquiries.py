@@ -26,14 +26,14 @@ from directory.adapters.queries import (
     is_mailbox_of_ours,
     wrote_before,
 )
-from directory.domain.conditions import Why
+from directory.domain.conditions import Facts, Why
 from directory.domain.contacts import ContactPoint, Department, DepartmentStatus, Topic
 from directory.domain.delivery import Delivery
 from directory.domain.enquiry import Decision, Enquiry, EnquiryStatus, Submission, action_version
 from directory.domain.errors import Conflict, NotFound, RateLimited, Unavailable
 from directory.domain.ids import new_id
 from directory.domain.ledger import Account
-from directory.domain.routing import Facts, Outcome, decide
+from directory.domain.routing import Outcome, decide
 from directory.domain.values import EmailAddress, Reference
 from directory.services.contacts import answer_by
 from directory.services.evidence import visitor_refuses

@@ -36,6 +36,7 @@ from directory.domain.columns import (
     slots_of,
     split_list,
 )
+from directory.domain.conditions import RuleInvalid
 from directory.domain.contacts import (
     ContactPoint,
     Department,
@@ -47,7 +48,7 @@ from directory.domain.contacts import (
 )
 from directory.domain.errors import Conflict, DirectoryError, InvalidValue, NotFound
 from directory.domain.questions import Question
-from directory.domain.routing import RuleInvalid, RuleSet
+from directory.domain.routing import RuleSet
 from directory.domain.values import Slug
 from directory.services.contacts import check_closing, check_unnamed
 from directory.services.import_changes import Action, Change, Doing, Problem, Tally

@@ -13,11 +13,12 @@ from directory.adapters.catalogue import gettext
 from directory.adapters.compose import ReminderItem, compose
 from directory.adapters.queries import Published, decisions_of, enquiry_by_ref
 from directory.domain.alarms import ALARMS, AlarmKind
+from directory.domain.conditions import Facts
 from directory.domain.contacts import ContactPoint, Department, PointKind, Topic, localised
 from directory.domain.delivery import DeliveryKind
 from directory.domain.enquiry import Addition, Decision, Enquiry
 from directory.domain.errors import NotFound
-from directory.domain.routing import Facts, decide
+from directory.domain.routing import decide
 from directory.domain.trust import Challenge
 from directory.domain.values import EmailAddress, Reference
 from directory.parts import Parts

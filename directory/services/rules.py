@@ -19,9 +19,10 @@ from directory.adapters.queries import (
     rules_of_version,
 )
 from directory.domain.analysis import Report, RuleFinding
+from directory.domain.conditions import RuleInvalid
 from directory.domain.contacts import DepartmentStatus, PointKind
 from directory.domain.errors import Conflict, NotFound
-from directory.domain.routing import RuleInvalid, RuleSet, Waiver
+from directory.domain.routing import RuleSet, Waiver
 from directory.domain.succession import Succession
 from directory.services.history import record
 from directory.services.proofs import examine_rules

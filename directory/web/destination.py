@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from directory.adapters.queries import Published, department_ever_called
+from directory.domain.conditions import Facts, Routes
 from directory.domain.contacts import Department, Topic, localised
 from directory.domain.enquiry import Decision, Enquiry
 from directory.domain.errors import NotFound, Unavailable
-from directory.domain.routing import Facts, Routes, decide, may_change, origin_of
+from directory.domain.routing import decide, may_change, origin_of
 from directory.domain.when import format_day
 from directory.services.contacts import answer_by, hours_of, reply_days_of, usual_days_of
 from directory.web import present

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from directory.adapters.formats.rule_file import read_rules, write_rules
 from directory.adapters.formats.toml_text import WIDTH, table
-from directory.domain.routing import RuleInvalid, RuleSet
+from directory.domain.conditions import RuleInvalid
+from directory.domain.routing import RuleSet
 
 EVERYTHING = """
 # The rules of the contract, each condition and each action once.

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from directory.domain.conditions import RuleInvalid
 from directory.domain.errors import Conflict
-from directory.domain.routing import RuleInvalid, RuleSet
+from directory.domain.routing import RuleSet
 from directory.domain.rule_changes import ChangeKind, RuleChange, diff_rules, merge_rules
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from directory.domain import rule_edits as edits
+from directory.domain.conditions import RuleInvalid
 from directory.domain.errors import InvalidValue, NotFound
-from directory.domain.routing import RuleInvalid, RuleSet, Waiver
+from directory.domain.routing import RuleSet, Waiver
 
 EXAMPLE = {"name": "gate", "enquiry": {"topic": "b"}, "expect": "media", "rule": "b"}
 

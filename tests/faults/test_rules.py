@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from directory.adapters.db import decisions, enquiries, rule_sets
 from directory.adapters.queries import rules_of_version
+from directory.domain.conditions import Facts
 from directory.domain.enquiry import Decision, Enquiry
-from directory.domain.routing import Facts, RuleSet, decide
+from directory.domain.routing import RuleSet, decide
 from directory.domain.rule_edits import replace_all
 from directory.domain.values import EmailAddress
 from directory.parts import Parts

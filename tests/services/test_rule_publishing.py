@@ -19,9 +19,10 @@ from directory.adapters.queries import (
     events_of,
     rules_of_version,
 )
+from directory.domain.conditions import RuleInvalid
 from directory.domain.contacts import DepartmentStatus, PointState
 from directory.domain.errors import Conflict, NotFound
-from directory.domain.routing import RuleInvalid, RuleSet, Waiver
+from directory.domain.routing import RuleSet, Waiver
 from directory.domain.rule_edits import add_rule, change_rule, keep_example, replace_all
 from directory.parts import Parts
 from directory.services.contacts import close_department

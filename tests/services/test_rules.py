@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from directory.adapters.db import rule_sets
 from directory.adapters.queries import decisions_of, events_of
+from directory.domain.conditions import RuleInvalid
 from directory.domain.contacts import DepartmentStatus
 from directory.domain.errors import NotFound
-from directory.domain.routing import RuleInvalid, RuleSet
+from directory.domain.routing import RuleSet
 from directory.parts import Parts
 from directory.services.rules import publish_rules
 from tests.builders import MONDAY_NOON, OFFICE_RULES, a_department, a_submission, submit

@@ -17,10 +17,11 @@ from directory.adapters.queries import (
     events_of,
     topic_by_code,
 )
+from directory.domain.conditions import Facts
 from directory.domain.contacts import Department, PointKind, PointState, Topic
 from directory.domain.errors import DirectoryError
 from directory.domain.questions import question_of
-from directory.domain.routing import Facts, decide
+from directory.domain.routing import decide
 from directory.services.seed import plant, seed_folder
 from tests.builders import MONDAY_NOON, parts_for, settings_for
 

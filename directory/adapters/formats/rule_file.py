@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import IO, Any, Final
 
 from directory.adapters.formats.toml_text import WIDTH, table
-from directory.domain.routing import RuleInvalid, RuleSet
+from directory.domain.conditions import RuleInvalid
+from directory.domain.routing import RuleSet
 
 TABLES: Final = ("rules", "examples", "waivers")
 _LARGEST: Final = 64_000_000  # bytes: more than a hundred thousand rules
