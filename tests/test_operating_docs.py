@@ -17,7 +17,7 @@ from directory.services.doctor import CHECKS, FIXES
 from tests.support import ROOT
 
 MANUAL = ROOT / "docs" / "operate.md"
-UNITS = sorted((ROOT / "deploy").glob("*.service"))
+UNITS = sorted((ROOT / "docs/deploy").glob("*.service"))
 
 
 def commands() -> Iterator[tuple[str, str]]:
