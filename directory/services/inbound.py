@@ -82,7 +82,9 @@ _LONGEST_ADDITION = 5_000  # characters, as on the visitor's page
 _NO_ADDRESS = re.compile(r"[\x00-\x20\x7f]")
 _TEXT_OF_A_BOUNCE = 6_000
 # Mail with the address that copies of answers go to.
-_TO_STAFF = frozenset({DeliveryKind.ROUTED, DeliveryKind.COPY})
+_TO_STAFF = frozenset(
+    {DeliveryKind.ROUTED, DeliveryKind.COPY, DeliveryKind.ADDITION, DeliveryKind.NOTICE}
+)
 
 _ADD = {
     "sqlite": Prepared(sqlite.insert(incoming).on_conflict_do_nothing()),

@@ -428,6 +428,7 @@ def _page(session: Session, token: str, enquiry: Enquiry, asked: _Asked) -> Resp
         late_text=_reminded(session, enquiry, at) if late else "",
         ring=ring if waiting else None,
         receipt=mask(enquiry.email) if own and mailed else None,
+        correct_url=_url(token, do="email") if "email" in dict(acts) else "",
         steps=present.steps(enquiry, name, at, expected, moves),
         written=_written(enquiry, _question(published, enquiry.topic), lang, at) if own else None,
         acts=[{"label": label, "url": _url(token, do=key), "key": key} for key, label in acts],

@@ -16,12 +16,15 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from directory.adapters import ledger
 from directory.adapters.db import additions, deliveries, enquiries, link_requests
 from directory.adapters.queries import deliveries_of, enquiry_by_ref, events_of
-from directory.domain.delivery import Delivery, DeliveryKind, DeliveryState
+from directory.domain.delivery import Attempt, Delivery, DeliveryKind, DeliveryState
 from directory.domain.enquiry import Enquiry, EnquiryStatus
+from directory.domain.errors import PermanentFailure
 from directory.parts import Parts
 from directory.services import minute
+from directory.services.deliveries import record_failure
 from directory.services.enquiries import RECEIPTS_A_DAY
 from directory.services.history import about, verify
 from directory.services.moves import reroute_enquiry
@@ -135,6 +138,27 @@ def test_who_left_no_address_cannot_be_asked_by_mail_and_is_not_offered_it(offic
 
     assert offered(visitor.page()) == ["add", "withdraw"]
     assert visitor.page(do="erase").all("form[data-act]") == []
+
+
+def test_who_just_sent_it_is_told_where_to_correct_the_address(visitor):
+    page = visitor.page(sent="1")
+
+    assert page.one('a[href$="?do=email"]:not([data-act])').text() == "Wrong address? Correct it"
+    assert visitor.page(visitor.elsewhere(), sent="1").all('a[href$="?do=email"]') == []
+
+
+def test_the_books_balance_whatever_a_visitor_does(visitor, office):
+    for act, fields in (("add", {"message": "More"}), ("withdraw", {}), ("erase", {})):
+        assert visitor.do(act, **fields).status_code == 303
+        with office.db.reading() as session:
+            assert ledger.read(session) == ledger.count_anew(session)
+    link = visitor.link_in_mail()
+    form = Page(visitor.browser.get(link)).one("form[data-act]")
+    nonce = form.css_first('[name="nonce"]').attributes["value"]
+    visitor.browser.post(str(form.attributes["action"]), data={"nonce": nonce})
+
+    with office.db.reading() as session:
+        assert ledger.read(session) == ledger.count_anew(session)
 
 
 @pytest.mark.parametrize("act", ["add", "withdraw", "email", "export", "erase"])
@@ -262,6 +286,28 @@ def test_what_was_added_goes_with_the_enquiry_when_it_is_passed_on(visitor, offi
     passed_on = visitor.mails(DeliveryKind.ROUTED)[-1]
     assert passed_on.recipient == "admissions@institute.example"
     assert "| The plate is SU-A 12345" in said(visitor.read(passed_on))
+
+
+def test_an_addition_that_is_refused_is_not_lost_but_needs_attention(visitor, office):
+    visitor.deliver()
+    visitor.do("add", message="And the south gate?")
+    [mail] = visitor.mails(DeliveryKind.ADDITION)
+    failure = PermanentFailure("rcpt", 550, "5.1.1 No such mailbox")
+    with office.db.writing() as session:
+        found = session.get_one(Delivery, mail.id)
+        record_failure(
+            session,
+            found,
+            failure,
+            Attempt.that_failed(found.id, failure, at=office.now(), seconds=0.1, server="m:25"),
+            published=office.published(session, office.now()),
+            settings=office.settings,
+            signer=office.signer,
+            now=office.now(),
+        )
+
+    assert visitor.enquiry.attention == "addition_failed"
+    assert visitor.events()[-1] == "addition_failed"
 
 
 # Withdrawing
