@@ -196,16 +196,17 @@ class Post:
         self,
         what: Literal["added", "withdrawn", "address", "erased"],
         department: Department,
-        decision: Decision,
+        recipient: str,
         *,
         position: int,
         now: datetime,
+        contact_point_id: Any = None,
         routed: Delivery | None = None,
         link_version: int = 1,
         references: Sequence[str] = (),
         addition: Addition | None = None,
     ) -> Delivery:
-        """To the mailbox that has the enquiry by *decision*: what the visitor did since.
+        """To *recipient*, a mailbox of *department* that has the enquiry: what the visitor did.
 
         *routed* is the mail in which it was sent there; links in it have *link_version*.
         """
@@ -237,13 +238,13 @@ class Post:
         }
         return self._delivery(
             DeliveryKind.ADDITION if what == "added" else DeliveryKind.NOTICE,
-            decision.recipient,
+            recipient,
             language,
             dict(inputs),
             position=position,
             now=now,
             department=department,
-            contact_point_id=decision.contact_point_id,
+            contact_point_id=contact_point_id,
         )
 
     def link(

@@ -65,10 +65,17 @@ def preview(parts: Parts, kind: str, *, ref: str | None, language: str) -> bytes
                 text = _SAMPLE[language][1]
                 addition = Addition(enquiry_id=enquiry.id, at=now, message=text)
                 delivery = post.note(
-                    "added", department, decision, position=4, now=now, addition=addition
+                    "added",
+                    department,
+                    _mailbox(department),
+                    position=4,
+                    now=now,
+                    addition=addition,
                 )
             case DeliveryKind.NOTICE:
-                delivery = post.note("withdrawn", department, decision, position=4, now=now)
+                delivery = post.note(
+                    "withdrawn", department, _mailbox(department), position=4, now=now
+                )
             case DeliveryKind.LINK:
                 delivery = post.link("erase", department, position=4, now=now, closes_at=now)
             case DeliveryKind.VERIFICATION:

@@ -84,7 +84,7 @@ def erase(
     post = VisitorPost(
         session, enquiry, published=published, settings=settings, signer=signer, now=now
     )
-    mail = post.to_holder("erased") if why == "asked" and post.holder_has_it else None
+    told = post.to_all_who_had_it("erased") if why == "asked" else []
     mails = deliveries_of(session, enquiry)
     for delivery in mails:
         _blank(delivery, now)
@@ -95,8 +95,7 @@ def erase(
     before = enquiry.status
     blanked = _blank_notes(session, enquiry)
     enquiry.erased(now, why)
-    if mail is not None:
-        session.add(mail)
+    session.add_all(told)
     session.flush()
     record(
         session,
@@ -109,7 +108,7 @@ def erase(
         after={
             "status": enquiry.status.value,
             "why": why,
-            "delivery": str(mail.id) if mail else "",
+            "deliveries": [str(it.id) for it in told],
             BLANKED: [str(id) for id in blanked],
         },
     )

@@ -53,6 +53,10 @@ CONFIRMED_WITHIN = timedelta(days=3)
 LOST_LINKS_AN_HOUR = 20
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
+_ABOUT_IT = frozenset(
+    {DeliveryKind.ROUTED, DeliveryKind.COPY, DeliveryKind.ADDITION, DeliveryKind.NOTICE}
+)
+_GONE_OUT = frozenset({DeliveryState.ACCEPTED, DeliveryState.SENDING})
 _OVER = frozenset({EnquiryStatus.CLOSED, EnquiryStatus.WITHDRAWN})
 
 Confirmed = Literal["export", "erase"]
@@ -84,7 +88,7 @@ class VisitorPost:
 
     def to_holder(
         self,
-        what: Literal["added", "withdrawn", "address", "erased"],
+        what: Literal["added", "withdrawn", "address"],
         addition: Addition | None = None,
     ) -> Delivery | None:
         """To the mailbox that has it now, in the thread of its mail; None where there is none."""
@@ -100,9 +104,10 @@ class VisitorPost:
         return self._post.note(
             what,
             self._session.get_one(Department, self.holder.department_id),
-            self.holder,
+            self.holder.recipient,
             position=next_position(self._session, self._enquiry),
             now=self._now,
+            contact_point_id=self.holder.contact_point_id,
             routed=here[-1] if here else None,
             link_version=action_version(self._decided),
             references=[it.message_id for it in here],
@@ -112,11 +117,32 @@ class VisitorPost:
     @property
     def holder_has_it(self) -> bool:
         """Whether some mailbox has, or may have, a mail about it."""
-        return any(
-            it.kind in {DeliveryKind.ROUTED, DeliveryKind.COPY}
-            and it.state in {DeliveryState.ACCEPTED, DeliveryState.SENDING}
-            for it in self._sent
-        )
+        return bool(self._had())
+
+    def to_all_who_had_it(self, what: Literal["erased"]) -> list[Delivery]:
+        """One to each mailbox that was sent it, copies and departments before included."""
+        position = next_position(self._session, self._enquiry)
+        had = self._had()
+        return [
+            self._post.note(
+                what,
+                self._session.get_one(Department, mails[-1].department_id),
+                recipient,
+                position=position + number,
+                now=self._now,
+                contact_point_id=mails[-1].contact_point_id,
+                references=[it.message_id for it in mails],
+            )
+            for number, (recipient, mails) in enumerate(had.items())
+        ]
+
+    def _had(self) -> dict[str, list[Delivery]]:
+        """The mails that some mailbox has, or may have, by recipient."""
+        found: dict[str, list[Delivery]] = {}
+        for it in self._sent:
+            if it.kind in _ABOUT_IT and it.state in _GONE_OUT:
+                found.setdefault(it.recipient, []).append(it)
+        return found
 
     def receipt(self) -> Delivery:
         """The receipt once more, to the address as it is now."""

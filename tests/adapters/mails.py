@@ -82,6 +82,57 @@ def an_acknowledgement(language: str = "en", **inputs: Any) -> Delivery:
     )
 
 
+def a_note(what: str, language: str = "en", **inputs: Any) -> Delivery:
+    """To Admissions, when the visitor did *what* since."""
+    added = what == "added"
+    return Delivery(
+        kind=DeliveryKind.ADDITION if added else DeliveryKind.NOTICE,
+        recipient="admissions@institute.example",
+        language=language,
+        message_id="<7K4M2QXD.5@contact.institute.example>",
+        envelope_sender="bounce+d5-x@institute.example",
+        created_at=RECEIVED,
+        due_at=RECEIVED,
+        inputs=COMMON
+        | {
+            "reply_to": [{"name": "", "address": "liwei@example.com"}],
+            "what": what,
+            "department_slug": "admissions",
+            "list_domain": "contact.institute.example",
+            "reply_by": "email",
+            "email": "" if what == "erased" else "liwei@example.com",
+            "message": "It has three pages.\nThanks" if added else "",
+            "message_language": "en" if added else "",
+            "sent_at": RECEIVED.isoformat(),
+            "references": ["<7K4M2QXD.1@contact.institute.example>"],
+            "action_url": "https://contact.institute.example/a/7K4M2QXD-1-3K9T" if added else "",
+        }
+        | inputs,
+    )
+
+
+def a_link(what: str, language: str = "en", **inputs: Any) -> Delivery:
+    """To the visitor: a link that was asked for."""
+    path = "" if what == "status" else f"/{what}"
+    return Delivery(
+        kind=DeliveryKind.LINK,
+        recipient="liwei@example.com",
+        language=language,
+        message_id="<7K4M2QXD.6@contact.institute.example>",
+        envelope_sender="bounce+l6-x@institute.example",
+        created_at=RECEIVED,
+        due_at=RECEIVED,
+        inputs=COMMON
+        | {
+            "reply_to": [{"name": "Admissions Office", "address": "hello@institute.example"}],
+            "what": what,
+            "url": f"https://contact.institute.example/e/7K4M2QXD-6-3K9T6W2RZ8QH4N7VB5{path}",
+            "closes_at": RECEIVED.isoformat() if path else None,
+        }
+        | inputs,
+    )
+
+
 def a_copy(language: str = "en", **inputs: Any) -> Delivery:
     """The same mail for Media to know of; Admissions answers."""
     delivery = a_routed_delivery(

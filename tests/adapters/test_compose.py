@@ -19,7 +19,9 @@ from directory.domain.delivery import Delivery
 from directory.domain.wrap import columns
 from tests.adapters.mails import (
     a_copy,
+    a_link,
     a_moved_delivery,
+    a_note,
     a_routed_delivery,
     an_acknowledgement,
 )
@@ -288,6 +290,9 @@ def everything(language: str = "en") -> list[Delivery]:
         a_copy(language, tags=["press"], **more),
         a_moved_delivery(language, meant_for="Media Office"),
         a_moved_delivery(language, by="", note="", to_desk=True),
+        a_routed_delivery(language, added=[{"at": "2026-11-22T07:00:00+00:00", "message": "PS"}]),
+        *(a_note(what, language) for what in ("added", "withdrawn", "address", "erased")),
+        *(a_link(what, language) for what in ("status", "export", "erase")),
     ]
 
 
@@ -590,6 +595,8 @@ def test_a_visitor_reads_the_reference_and_the_way_to_it():
         "\n"
         "If you hear nothing by then, ring +44 20 7946 0456 and quote the reference.\n"
         "If this was not you, ignore this mail: somebody mistyped an address.\n"
+        "To have it deleted:\n"
+        "https://contact.institute.example/e/7K4M2QXD-3K9T6W2RZ8QH4N7VB5XJ0CDPGM1?do=erase\n"
         "\n"
         "Institute Contact\n"
     )

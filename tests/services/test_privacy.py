@@ -80,6 +80,7 @@ def a_life(parts: Parts) -> Enquiry:
         ),
         sender=SOMEBODY,
     )
+    Worker(parts, transport_of(parts)).run_once()
     with parts.db.writing() as session:
         found = enquiry_by_ref(session, enquiry.ref)
         correct_address(
@@ -196,6 +197,20 @@ def test_what_names_nobody_stays_and_its_history_still_verifies(office, tmp_path
         types = [it.type for it in events_of(session, about(after))]
         assert {"received", "added", "rerouted", "erased"} <= set(types)
         assert verify(session).broken == []
+
+
+def test_every_mailbox_that_had_it_is_asked_once_to_delete_it(office):
+    ref = a_life(office).ref
+    erase(office, ref)
+    Worker(office, transport_of(office)).run_once()
+
+    with office.db.reading() as session:
+        mails = deliveries_of(session, enquiry_by_ref(session, ref))
+        had = {it.recipient for it in mails if it.kind is DeliveryKind.ROUTED and it.accepted_at}
+        asked = [it for it in mails if it.kind is DeliveryKind.NOTICE and it.content]
+        assert sorted(it.recipient for it in asked) == sorted(had)
+        assert had == {"parking@institute.example", "admissions@institute.example"}
+        assert {it.state for it in asked} == {DeliveryState.ACCEPTED}
 
 
 def test_a_blanked_note_that_no_erasure_names_breaks_the_history(office):
