@@ -48,6 +48,9 @@ NOTE_MAX = 2_000
 # What moves tell of rules and topics is counted over as many days as an unused rule is known by.
 COUNTED = timedelta(days=UNUSED_DAYS)
 
+# Mail to who has it, which is of no use there once somebody else does: what a visitor added goes to
+# that one within the enquiry itself.
+_GOES_ALONG = (DeliveryKind.ROUTED, DeliveryKind.ADDITION, DeliveryKind.NOTICE)
 _NOT_MOVED = frozenset({EnquiryStatus.HELD, EnquiryStatus.CLOSED, EnquiryStatus.WITHDRAWN})
 
 
@@ -210,7 +213,11 @@ def undo_move(
         and delivery.state in {DeliveryState.ACCEPTED, DeliveryState.SENDING}
         for delivery in deliveries_of(session, enquiry)
     )
-    unsent = bool(waiting) and has_it
+    # What was added since went to the other alone; whoever has it again is sent it as well.
+    added = additions_of(session, enquiry)
+    news = any(last.at is None or it.at >= last.at for it in added)
+    routed = any(delivery.kind is DeliveryKind.ROUTED for delivery in waiting)
+    unsent = routed and has_it and not news
     for delivery in waiting:
         delivery.cancelled(now, "the move was taken back")
     department = session.get_one(Department, before.department_id)
@@ -234,7 +241,7 @@ def undo_move(
     again: Delivery | None = None
     if not unsent and decision.recipient:
         decided = [*earlier, last, decision]
-        topic, added = published.topic(enquiry.topic), additions_of(session, enquiry)
+        topic = published.topic(enquiry.topic)
         post = Post(settings, signer, published, enquiry, topic, added=added)
         again = post.to_department(
             department,
@@ -279,7 +286,7 @@ def _locked_with_its_mail(session: Session, enquiry: Enquiry) -> list[Delivery]:
         sa.select(Delivery)
         .where(
             deliveries.c.enquiry_id == enquiry.id,
-            deliveries.c.kind == DeliveryKind.ROUTED,
+            deliveries.c.kind.in_(_GOES_ALONG),
             deliveries.c.state.in_([*WAITING, DeliveryState.SENDING]),
         )
         .order_by(deliveries.c.id)

@@ -27,7 +27,7 @@ from directory.services import minute
 from directory.services.deliveries import record_failure
 from directory.services.enquiries import RECEIPTS_A_DAY
 from directory.services.history import about, verify
-from directory.services.moves import reroute_enquiry
+from directory.services.moves import reroute_enquiry, undo_move
 from directory.services.visitors import ADDITIONS_A_DAY, CORRECTIONS
 from directory.supervisor import transport_of
 from directory.worker import Worker
@@ -270,22 +270,12 @@ def test_nothing_is_added_to_what_nobody_reads_any_more(visitor):
 
 def test_what_was_added_goes_with_the_enquiry_when_it_is_passed_on(visitor, office):
     visitor.do("add", message="The plate is SU-A 12345")
-    with office.db.writing() as session:
-        reroute_enquiry(
-            session,
-            visitor.enquiry.ref,
-            "admissions",
-            by="parking@institute.example",
-            published=office.published(session, office.now()),
-            settings=office.settings,
-            signer=office.signer,
-            now=office.now(),
-        )
+    passed_on(office, visitor)
     visitor.deliver()
 
-    passed_on = visitor.mails(DeliveryKind.ROUTED)[-1]
-    assert passed_on.recipient == "admissions@institute.example"
-    assert "| The plate is SU-A 12345" in said(visitor.read(passed_on))
+    mail = visitor.mails(DeliveryKind.ROUTED)[-1]
+    assert mail.recipient == "admissions@institute.example"
+    assert "| The plate is SU-A 12345" in said(visitor.read(mail))
 
 
 def test_an_addition_that_is_refused_is_not_lost_but_needs_attention(visitor, office):
@@ -308,6 +298,51 @@ def test_an_addition_that_is_refused_is_not_lost_but_needs_attention(visitor, of
 
     assert visitor.enquiry.attention == "addition_failed"
     assert visitor.events()[-1] == "addition_failed"
+
+
+def passed_on(office: Parts, visitor: Visitor) -> None:
+    with office.db.writing() as session:
+        reroute_enquiry(
+            session,
+            visitor.enquiry.ref,
+            "admissions",
+            by="parking@institute.example",
+            published=office.published(session, office.now()),
+            settings=office.settings,
+            signer=office.signer,
+            now=office.now(),
+        )
+
+
+def test_what_waits_for_a_department_that_passed_it_on_is_not_sent_there(visitor, office):
+    visitor.deliver()
+    visitor.do("add", message="The plate is SU-A 12345")
+    passed_on(office, visitor)
+    visitor.deliver()
+
+    assert [it.state for it in visitor.mails(DeliveryKind.ADDITION)] == [DeliveryState.CANCELLED]
+    assert "| The plate is SU-A 12345" in said(visitor.read(visitor.mails(DeliveryKind.ROUTED)[-1]))
+
+
+def test_what_was_added_during_a_move_comes_back_with_it(visitor, office):
+    visitor.deliver()
+    passed_on(office, visitor)
+    visitor.do("add", message="The plate is SU-A 12345")
+    with office.db.writing() as session:
+        undo_move(
+            session,
+            enquiry_by_ref(session, visitor.enquiry.ref),
+            by="parking@institute.example",
+            published=office.published(session, office.now()),
+            settings=office.settings,
+            signer=office.signer,
+            now=office.now(),
+        )
+    visitor.deliver()
+
+    again = visitor.mails(DeliveryKind.ROUTED)[-1]
+    assert again.recipient == "parking@institute.example"
+    assert "| The plate is SU-A 12345" in said(visitor.read(again))
 
 
 # Withdrawing
