@@ -54,6 +54,8 @@ from directory.domain.trust import Challenge, Proposal, ProposalSource, Proposal
 # load the unlucky wait many turns; asking at an even pace keeps the wait close to the queue.
 WRITE_WAIT_S = 5.0
 _ASK_AGAIN_S = 0.0005
+# How long writers may be kept waiting by who empties the log and waits for a reader.
+_PATIENCE_MS = 200
 
 OLDEST_SQLITE = (3, 38, 0)
 _LONGEST_LOG_PAGES = 16_384  # of 4 KiB
@@ -1013,17 +1015,23 @@ class Database:
         except (sqlite3.Error, sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             raise Unavailable(type(error).__name__) from error
 
-    def forget_log(self) -> None:
+    def forget_log(self) -> bool:
         """Empty SQLite's log, in which what was deleted stands until it is written over.
 
-        Waits its turn for readers and writers no longer than a writer does; as long as somebody
-        reads what the log alone holds, it stays. Raises Unavailable.
+        False where somebody still reads what the log alone holds: who waits for readers keeps
+        writers waiting, so it is not waited for long. Raises Unavailable.
         """
         if not self.is_sqlite:
-            return
+            return True
         try:
             with closing(self.engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor = connection.cursor()
+                cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+                try:
+                    busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                finally:
+                    cursor.execute(f"PRAGMA busy_timeout = {int(self.write_wait_s * 1000)}")
+                return not busy
         except (sqlite3.Error, sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             raise Unavailable(type(error).__name__) from error
 

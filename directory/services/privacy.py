@@ -160,7 +160,7 @@ def _leave_traces(session: Session, now: datetime) -> None:
 
 
 def forget_traces(db: Database, *, now: datetime) -> bool:
-    """Empty the log of what was deleted, if anything was; for those whom nobody waits for.
+    """Empty the log of what was deleted; whether there was anything, and it is gone.
 
     PostgreSQL sees to that by itself (autovacuum). Raises Unavailable.
     """
@@ -170,8 +170,11 @@ def forget_traces(db: Database, *, now: datetime) -> bool:
     with db.writing() as session:
         duties.hold(session, _TRACES)
         duties.done(session, _TRACES, now=now, facts={})
-    db.forget_log()
-    return True
+    if db.forget_log():
+        return True
+    with db.writing() as session:
+        _leave_traces(session, now)  # somebody still reads it: again next time
+    return False
 
 
 # A person

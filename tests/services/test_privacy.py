@@ -31,7 +31,7 @@ from directory.services.moves import reroute_enquiry
 from directory.services.visitors import add_message, ask_for_link, correct_address
 from directory.supervisor import transport_of
 from directory.worker import Worker
-from tests.builders import MONDAY_NOON, a_submission, submit
+from tests.builders import MONDAY_NOON, a_submission, parts_for, plant_office, submit
 
 SOMEBODY = Sender("an address", "a network")
 
@@ -177,6 +177,25 @@ def test_p19_after_erasure_no_byte_of_the_person_is_left_anywhere(office, tmp_pa
     logged = "".join(capfd.readouterr())
     assert "enquiry.erased" in logged
     assert [needle for needle in NEEDLES if needle in logged] == []
+
+
+def test_a_log_that_somebody_reads_is_emptied_once_they_are_done(sqlite_url, tmp_path, clock):
+    office = parts_for(tmp_path, sqlite_url, clock)
+    with office.db.writing() as session:
+        plant_office(session)
+    ref = submit(office, a_submission(name="Zebulon Quirk")).ref
+    with office.db.reading() as reader:
+        assert enquiry_by_ref(reader, ref).name == "Zebulon Quirk"
+        with office.db.writing() as session:
+            found = enquiry_by_ref(session, ref)
+            privacy.erase(session, found, why="asked", by="visitor", **given(office))
+        assert privacy.forget_traces(office.db, now=office.now()) is False
+    assert "Zebulon" in left_of(office, tmp_path)
+
+    minute.go_round(office)
+
+    assert left_of(office, tmp_path) == []
+    office.let_go()
 
 
 def test_what_names_nobody_stays_and_its_history_still_verifies(office, tmp_path):
