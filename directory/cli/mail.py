@@ -142,7 +142,9 @@ def mail_retry(
 @mail.command("preview")
 @click.argument(
     "kind",
-    type=click.Choice(["routed", "copy", "acknowledgement", "verification", "change_notice", "alarm"]),
+    type=click.Choice(
+        ["routed", "copy", "acknowledgement", "verification", "change_notice", "alarm"]
+    ),
 )
 @click.option("--ref", metavar="REF", help="An enquiry; else a made-up one.")
 @click.option("--html", is_flag=True, help="The HTML part instead of the text.")

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 
 _EPOCH_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _LOW_BITS = 22
-# Begun in the lower half, so that there is room to count on from.
+# Begun in the lower half of its millisecond, so that there is room to count on from.
 _RANDOM_BITS = _LOW_BITS - 1
+# A clock that goes back no farther than this is taken not to: an import counts its chunks in
+# milliseconds to come.
+_PATIENCE_MS = 60_000
 
 _counting = threading.Lock()
 _last = 0
@@ -26,8 +29,17 @@ def new_id(now: datetime) -> int:
     global _last
     milliseconds = max(int(now.timestamp() * 1000) - _EPOCH_MS, 0)
     with _counting:
-        if _last >> _LOW_BITS == milliseconds:
+        if 0 <= (_last >> _LOW_BITS) - milliseconds <= _PATIENCE_MS:
             _last += 1
         else:
             _last = milliseconds << _LOW_BITS | secrets.randbits(_RANDOM_BITS)
         return _last
+
+
+def id_after(last: int, now: datetime) -> int:
+    """A new id greater than *last*, also when the clock went back or another process is ahead."""
+    made = new_id(now)
+    if made > last:
+        return made
+    # Not the next number, which whoever made the last may be about to give to something else.
+    return last + (1 << _RANDOM_BITS) + secrets.randbits(_RANDOM_BITS)

@@ -26,6 +26,7 @@ from directory.adapters.queries import (
     is_mailbox_of_ours,
     wrote_before,
 )
+from directory.domain import ids
 from directory.domain.conditions import Facts, Why
 from directory.domain.contacts import ContactPoint, Department, DepartmentStatus, Topic
 from directory.domain.delivery import Delivery
@@ -375,7 +376,7 @@ def id_after(known: Sequence[Decision], now: datetime) -> int:
 
     The latest decision is the one in force.
     """
-    return max(new_id(now), known[-1].id + 1)
+    return ids.id_after(known[-1].id, now)
 
 
 def _begin(submission: Submission, topic: Topic | None, now: datetime) -> Enquiry:

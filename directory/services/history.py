@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from directory.adapters.db import events, store
 from directory.adapters.prepared import Prepared
 from directory.domain.enquiry import Enquiry, Event
-from directory.domain.ids import new_id
+from directory.domain.ids import id_after
 
 # In the event of a deletion: the ids of those whose note was blanked with it.
 BLANKED = "blanked"
@@ -48,7 +48,7 @@ def record(
     last_id, previous = (0, "") if first else _last(session, subject)
     event = Event(
         # Later than the last, also within its millisecond and after the clock went back.
-        id=max(new_id(now), last_id + 1),
+        id=id_after(last_id, now),
         at=now,
         subject=subject,
         type=type,
@@ -166,7 +166,7 @@ def record_all(
     rows = []
     for it in happenings:
         last_id, previous = last.get(it.subject, (0, ""))
-        id = max(new_id(now), last_id + 1)
+        id = id_after(last_id, now)
         while id in taken:
             id += 1
         taken.add(id)

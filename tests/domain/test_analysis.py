@@ -803,9 +803,7 @@ def check_reach(small: Small, report: Report, matching: list[tuple[Facts, list[i
             assert decided_by != place + 1
 
 
-def check_overlaps(
-    small: Small, report: Report, matching: list[tuple[Facts, list[int]]]
-) -> None:
+def check_overlaps(small: Small, report: Report, matching: list[tuple[Facts, list[int]]]) -> None:
     made = small.published.ordinary
     alive = {places[0] for _, places in matching if places}
     differ: dict[int, set[int]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from directory.domain.ids import new_id
+from directory.domain.ids import id_after, new_id
 from tests.builders import MONDAY_NOON
 
 
@@ -28,3 +28,13 @@ def test_a_later_instant_has_a_greater_id_and_fits_a_column() -> None:
 
     assert new_id(MONDAY_NOON) < new_id(later) < 2**63
     assert new_id(MONDAY_NOON.replace(year=1999)) >= 0
+
+
+def test_an_id_after_another_is_greater_also_when_the_clock_went_back() -> None:
+    ahead = new_id(MONDAY_NOON + timedelta(days=2))
+    others = {ahead + n for n in range(2_000)}
+
+    made = [id_after(ahead, MONDAY_NOON) for _ in range(100)]
+
+    assert min(made) > ahead
+    assert not others & set(made)
