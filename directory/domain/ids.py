@@ -10,8 +10,7 @@ _EPOCH_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _LOW_BITS = 22
 # Begun in the lower half of its millisecond, so that there is room to count on from.
 _RANDOM_BITS = _LOW_BITS - 1
-# A clock that goes back no farther than this is taken not to: an import counts its chunks in
-# milliseconds to come.
+# A clock that goes back no farther than this (milliseconds) is taken to stand still.
 _PATIENCE_MS = 60_000
 
 _counting = threading.Lock()

@@ -146,10 +146,7 @@ class Happening:
 def record_all(
     session: Session, happenings: Sequence[Happening], *, now: datetime, by: str, note: str
 ) -> None:
-    """:func:`record` for some hundred subjects at once, each of them once, in two statements.
-
-    *now* may differ by milliseconds from one call to the next, so that their ids do not meet.
-    """
+    """:func:`record` for some hundred subjects at once, each of them once, in two statements."""
     session.flush()
     known = [it.subject for it in happenings if not it.first]
     last: dict[str, tuple[int, str]] = {}

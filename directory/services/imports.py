@@ -319,7 +319,6 @@ class _Doing(Doing):
         self._now = now
         self._by = by
         self._note = f"import {batch}" + (f": {reason}" if reason else "")
-        self._moment = now
         self._departments: list[dict[str, Any]] = []
         self._points: list[dict[str, Any]] = []
         self._happenings: list[Happening] = []
@@ -396,7 +395,7 @@ class _Doing(Doing):
         self._amended = []
         if self._happenings:
             record_all(
-                self._session, self._happenings, now=self._later(), by=self._by, note=self._note
+                self._session, self._happenings, now=self._now, by=self._by, note=self._note
             )
         self._happenings = []
         self._write_changes()
@@ -425,11 +424,6 @@ class _Doing(Doing):
             reason=self._note,
         )
 
-    def _later(self) -> datetime:
-        """A millisecond after the last, so that the ids made in it are of their own."""
-        self._moment += timedelta(milliseconds=1)
-        return self._moment
-
     def _remember(
         self,
         change: Change,
@@ -455,8 +449,7 @@ class _Doing(Doing):
     def _write_changes(self) -> None:
         if not self._changes:
             return
-        first = new_id(self._later())
-        rows = [row | {"id": first + number} for number, row in enumerate(self._changes)]
+        rows = [row | {"id": new_id(self._now)} for row in self._changes]
         self._session.connection().execute(sa.insert(import_changes), rows)
         self.remembered += len(rows)
         self._changes = []
@@ -569,7 +562,7 @@ class _Doing(Doing):
             {column: old for column, (old, _) in change.cells.items()},
             {column: new for column, (_, new) in change.cells.items()},
         )
-        record_all(session, [happening], now=self._later(), by=self._by, note=self._note)
+        record_all(session, [happening], now=self._now, by=self._by, note=self._note)
 
 
 def _point(values: Mapping[str, Any]) -> ContactPoint:
@@ -636,7 +629,7 @@ class _Undoing:
         self._session = session
         self._id = id
         self._settings = settings
-        self._now = self._moment = now
+        self._now = now
         self._by = by
         self._note = f"import {id} undone" + (f": {reason}" if reason else "")
         self._done = 0
@@ -707,10 +700,6 @@ class _Undoing:
         )
         return found
 
-    def _later(self) -> datetime:
-        self._moment += timedelta(milliseconds=1)
-        return self._moment
-
     def _restore_department(self, row: Any) -> None:
         session = self._session
         found = session.get_one(Department, row.subject_id)
@@ -745,7 +734,7 @@ class _Undoing:
         happening = Happening(
             _subject(found.id), "undone", {}, {"fields": sorted(before.get("fields", {}))}
         )
-        record_all(session, [happening], now=self._later(), by=self._by, note=self._note)
+        record_all(session, [happening], now=self._now, by=self._by, note=self._note)
 
     def _restore_topic(self, row: Any) -> None:
         session = self._session
@@ -807,7 +796,7 @@ class _Undoing:
         connection.execute(sa.delete(contact_points).where(contact_points.c.department_id.in_(ids)))
         connection.execute(sa.delete(departments).where(departments.c.id.in_(ids)))
         happenings = [Happening(_subject(id), "undone", {}, {}) for id in ids]
-        record_all(session, happenings, now=self._later(), by=self._by, note=self._note)
+        record_all(session, happenings, now=self._now, by=self._by, note=self._note)
         note_written(session, ids)
 
 
