@@ -373,7 +373,7 @@ class Worker:
         """Seconds until something may be due without anybody ringing."""
         with self._parts.db.glancing() as session:
             due = outbox.next_due(session)
-            if duties.is_on(session, duties.MAIL_PAUSED):
+            if due is not None and duties.is_on(session, duties.MAIL_PAUSED):
                 due = None
         longest = min(self._times.sweep_s, _KEPT_OPEN_S)
         if due is None:

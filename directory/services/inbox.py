@@ -115,7 +115,7 @@ def work_off(parts: Parts, *, limit: int = BATCH) -> int:
 
 def _begin(parts: Parts) -> Incoming | None:
     now = parts.now()
-    with parts.db.reading() as session:
+    with parts.db.glancing() as session:
         if not inbound.any_due(session, now):
             return None  # nearly always, and no turn to write is taken for it
     with parts.db.writing() as session:
