@@ -15,6 +15,7 @@ from directory import __version__
 from directory.adapters import migrations
 from directory.adapters.db import Database
 from directory.adapters.queries import department_by_slug, events_of, version_of_directory
+from directory.domain.delivery import DeliveryKind
 from tests.commands import KEY
 from tests.faults.smtp_server import Say, SmtpServer, no_server
 
@@ -251,6 +252,15 @@ def test_a_message_can_be_looked_at_before_one_is_sent(run, ref, kind):
     assert ("May I park at the gate?" in real["body"]) is (kind != "acknowledgement")
     assert "<html" in run("mail", "preview", kind, "--html").out
     assert run("mail", "queue", "--json").json["total"] == 2  # nothing was added or sent
+
+
+@pytest.mark.parametrize("kind", DeliveryKind)
+def test_every_kind_of_message_can_be_looked_at(run, kind):
+    shown = run("mail", "preview", kind.value)
+
+    assert shown.code == 0
+    assert f"X-Enquiry-Kind: {kind.value}" in shown.out
+    assert "<html" in run("mail", "preview", kind.value, "--html").out
 
 
 def test_a_trial_message_shows_what_the_mail_server_says(run):

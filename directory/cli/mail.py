@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from directory.cli.base import Talk, cli, common, in_transaction, who, writes
+from directory.domain.delivery import DeliveryKind
 from directory.domain.errors import (
     NotFound,
 )
@@ -142,9 +143,7 @@ def mail_retry(
 @mail.command("preview")
 @click.argument(
     "kind",
-    type=click.Choice(
-        ["routed", "copy", "acknowledgement", "verification", "change_notice", "alarm"]
-    ),
+    type=click.Choice([kind.value for kind in DeliveryKind]),
 )
 @click.option("--ref", metavar="REF", help="An enquiry; else a made-up one.")
 @click.option("--html", is_flag=True, help="The HTML part instead of the text.")
