@@ -394,9 +394,7 @@ class _Doing(Doing):
             self._tell(change, department.id)
         self._amended = []
         if self._happenings:
-            record_all(
-                self._session, self._happenings, now=self._now, by=self._by, note=self._note
-            )
+            record_all(self._session, self._happenings, now=self._now, by=self._by, note=self._note)
         self._happenings = []
         self._write_changes()
 
